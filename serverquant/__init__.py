@@ -1,0 +1,1 @@
+"""serverquant: run and quantize Caffe2-style nets on CPU servers."""
