@@ -1,0 +1,95 @@
+"""How many threads the kernels use.
+
+The team size is `SERVERQUANT_NUM_THREADS`, else `OMP_NUM_THREADS`, else the smaller of the affinity mask and the
+container's CPU quota; `set_num_threads` changes it for the process and may exceed the cores. Threads are never pinned.
+Small pieces of work stay on the caller's thread whatever the setting.
+"""
+import os
+
+from serverquant._base.errors import ArgumentError
+
+cdef extern from "threads.h" nogil:
+    int sq_openmp()
+    void sq_pause()
+    int sq_in_parallel()
+
+# Waking a team costs a few microseconds; a core does some tens of thousands of elementary operations in that time.
+cdef long long WORK_PER_THREAD = 1 << 16
+
+cdef int _threads = 1
+cdef bint _force = False
+
+
+cdef int team_size(long long work) noexcept nogil:
+    cdef long long fit
+    if _threads == 1 or sq_in_parallel():
+        return 1
+    if _force:
+        return _threads
+    fit = work // WORK_PER_THREAD
+    return 1 if fit < 2 else (_threads if fit > _threads else <int>fit)
+
+
+def get_num_threads() -> int:
+    """The largest team that a kernel uses."""
+    return _threads
+
+
+def set_num_threads(n: int) -> int:
+    """Use teams of up to `n` threads from now on. Returns the number before. No effect without OpenMP."""
+    global _threads
+    if not 1 <= n <= 1024:
+        raise ArgumentError(f"the number of threads must be 1 to 1024, not {n}")
+    before = _threads
+    _threads = n if sq_openmp() else 1
+    return before
+
+
+def force_teams(on: bool) -> None:
+    """For tests: use the whole team for the smallest work too."""
+    global _force
+    _force = on
+
+
+def openmp_version() -> int:
+    """The OpenMP date that this build was compiled with, such as 201511; 0 for a build without OpenMP."""
+    return sq_openmp()
+
+
+def _cgroup_quota() -> float:
+    """CPUs that the container may use at once (cgroup v2, then v1); infinity when there is no limit."""
+    for path, v1 in (("/sys/fs/cgroup/cpu.max", False), ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", True)):
+        try:
+            with open(path) as f:
+                quota = f.read().split()
+            if v1:
+                with open("/sys/fs/cgroup/cpu/cpu.cfs_period_us") as f:
+                    quota.append(f.read().strip())
+            if quota[0] not in ("max", "-1"):
+                return float(quota[0]) / float(quota[1])
+        except (OSError, ValueError, IndexError, ZeroDivisionError):
+            continue
+    return float("inf")
+
+
+def available_cpus() -> int:
+    """CPUs that this process may use: affinity mask and container quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, int(min(cores, _cgroup_quota())))
+
+
+def _from_environment() -> int:
+    for name in ("SERVERQUANT_NUM_THREADS", "OMP_NUM_THREADS"):
+        value = os.environ.get(name, "").split(",")[0].strip()
+        if value.isdigit() and 1 <= int(value) <= 1024:
+            return int(value)
+    return available_cpus()
+
+
+def _before_fork() -> None:
+    sq_pause()
+
+
+set_num_threads(_from_environment())
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork)
