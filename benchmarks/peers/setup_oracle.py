@@ -2,9 +2,9 @@
 
     python3 benchmarks/peers/setup_oracle.py [--dir FOLDER]
 
-Caffe2 lives in the wheel `torch==1.8.1` (750 MB to download, x86-64 with AVX2 and FMA only); it is not wanted by serverquant
-itself. The Python 3.9 is the one that the environment variable PYTHON39 names, else pyenv's newest 3.9, else `python3.9` on
-the path. Standard library only, so that any Python 3.8 or later can run this. A folder that already works is left alone.
+Caffe2 lives in the wheel `torch==1.8.1` (750 MB to download, x86-64 with AVX2 and FMA only); serverquant itself does
+not want it. The Python 3.9 is the one that the environment variable PYTHON39 names, else pyenv's newest 3.9, else
+`python3.9` on the path. Standard library only, so that any Python from 3.8 runs this. A folder that works is left alone.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def candidates() -> list[str]:
     """Paths and names of Pythons to try, best first."""
     pyenv = os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv"))
     installed = glob.glob(os.path.join(pyenv, "versions", "3.9*", "bin", "python3.9"))
-    newest_first = sorted(installed, key=lambda p: [int(n) for n in Path(p).parts[-3].split(".") if n.isdigit()], reverse=True)
-    return [p for p in [os.environ.get("PYTHON39", ""), *newest_first, "python3.9"] if p]
+    installed.sort(key=lambda p: [int(n) for n in Path(p).parts[-3].split(".") if n.isdigit()], reverse=True)
+    return [p for p in [os.environ.get("PYTHON39", ""), *installed, "python3.9"] if p]
 
 
 def succeeds(python: str | Path, code: str) -> bool:
@@ -45,7 +45,7 @@ def find_python39() -> str:
         path = shutil.which(candidate)
         if path and succeeds(path, "import sys; sys.exit(sys.version_info[:2] != (3, 9))"):
             return path
-    sys.exit("no Python 3.9 found: set PYTHON39, or run `pyenv install 3.9` (torch 1.8.1 has no wheel for later ones we use)")
+    sys.exit("no Python 3.9 found: set PYTHON39, or run `pyenv install 3.9`")
 
 
 def main() -> None:

@@ -2,13 +2,13 @@
 
     python tests/golden/build.py CORPUS
 
-The corpus (pairs NAME.json and NAME.npz, format "golden-1") was made with the real Caffe2 1.8.1 of the wheel torch 1.8.1 on a
-CPU with AVX-512 VNNI. A case belongs here when every operator of its net and init net is in `slice.txt`: lines of an
+The corpus (pairs NAME.json and NAME.npz, format "golden-1") was made with the real Caffe2 1.8.1 of the wheel torch
+1.8.1 on a CPU with AVX-512 VNNI. A case belongs here when every operator of its net and init net is in `slice.txt`: lines of an
 engine ("-" for none) and the types that have it. To take in more operators, add them there and run this again.
 
-Format of a file here: two uint8 members. `manifest` is JSON: {"oracle", "seed", "cases": [...]}; in a case `net`, `init` (or
-null) and tensors are "at": [offset in bytes, dtype, shape] in `store`, where equal arrays lie only once. The same input
-gives the same bytes.
+Format of a file here: two uint8 members. `manifest` is JSON: {"oracle", "seed", "cases": [...]}; in a case `net`,
+`init` (or null) and tensors are "at": [offset in bytes, dtype, shape] in `store`, where equal arrays lie only once.
+The same input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ def build_file(source: Path, wanted: set[tuple[str, str]]) -> int:
     store = Store()
     packed = [pack_case(entry, arrays, store) for entry in manifest["cases"] if belongs(entry, arrays, wanted)]
     if packed:
-        text = json.dumps({"oracle": manifest["oracle"], "seed": manifest["seed"], "cases": packed}, separators=(",", ":"))
+        kept = {"oracle": manifest["oracle"], "seed": manifest["seed"], "cases": packed}
+        text = json.dumps(kept, separators=(",", ":"))
         np.savez_compressed(corpus.FOLDER / f"{source.stem}.npz", manifest=np.frombuffer(text.encode(), np.uint8),
                             store=np.frombuffer(bytes(store.data), np.uint8))
     return len(packed)

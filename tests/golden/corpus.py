@@ -157,7 +157,8 @@ def _compare_parameters(want: Int8, got: Any, spec: dict[str, Any]) -> str:
         same = mode == "shape" or (
             abs(float(scale) - float(want.scale)) <= spec.get("scale_rtol", 1e-5) * abs(float(want.scale))
             and abs(zero_point - want.zero_point) <= spec.get("zp_tol", 1))
-    return "" if same else f"got scale {scale!r} and zero point {zero_point}, expected {want.scale!r}, {want.zero_point}"
+    found, expected = f"scale {scale!r}, zero point {zero_point}", f"{want.scale!r}, {want.zero_point}"
+    return "" if same else f"got {found}; expected {expected}"
 
 
 def _compare_arrays(want: np.ndarray, got: np.ndarray, spec: dict[str, Any]) -> str:
@@ -182,7 +183,8 @@ def _compare_arrays(want: np.ndarray, got: np.ndarray, spec: dict[str, Any]) -> 
 def _describe(want: np.ndarray, got: np.ndarray, off: np.ndarray) -> str:
     """How many elements are off, and the first of them."""
     first = tuple(int(i) for i in np.argwhere(off)[0])
-    return f"{int(off.sum())} of {off.size} elements differ, first at {first}: got {got[first]!r}, expected {want[first]!r}"
+    differ = f"{int(off.sum())} of {off.size} elements differ"
+    return f"{differ}, first at {first}: got {got[first]!r}, expected {want[first]!r}"
 
 
 def operators(net: bytes) -> list[tuple[str, str]]:
