@@ -1,0 +1,1 @@
+"""Blobs: named values of a workspace, their memory and their stores."""
