@@ -1,0 +1,9 @@
+"""Operators, one family a folder: schema.py, float.py, dnnlowp.py, mobile.py and a native half, as many as it has.
+
+They load on first use, by the index in `_index.py`, which `python -m serverquant.ops.make_index` writes.
+"""
+
+from serverquant.ops._index import MODULES
+from serverquant.runtime.registry import add_index
+
+add_index(MODULES)

@@ -1,0 +1,61 @@
+"""Writes `_index.py`: operator type -> modules to import before its first use, from the decorators in the sources.
+
+`python -m serverquant.ops.make_index` writes it, `--check` only says whether it is up to date.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+HERE = Path(__file__).parent
+CALLS = ("declare", "register")
+HEAD = '"""Operator type -> its modules. Written by make_index.py."""\n\nMODULES: dict[str, tuple[str, ...]] = {\n'
+
+
+def types_in(source: str) -> Iterator[str]:
+    """String arguments of every call of declare() and register()."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) in CALLS:
+            for argument in node.args:
+                value = argument.value if isinstance(argument, ast.Starred) else argument
+                for item in value.elts if isinstance(value, (ast.Tuple, ast.List)) else [value]:
+                    if isinstance(item, ast.Constant) and isinstance(item.value, str):
+                        yield item.value
+
+
+def modules() -> dict[str, tuple[str, ...]]:
+    """Schemas come first: an engine's class is registered under its type's schema."""
+    found: dict[str, list[str]] = {}
+    files = sorted(HERE.glob("*/*.py"), key=lambda p: (p.stem != "schema", str(p)))
+    for file in files:
+        for name in types_in(file.read_text()):
+            module = f"serverquant.ops.{file.parent.name}.{file.stem}"
+            if module not in found.setdefault(name, []):
+                found[name].append(module)
+    return {name: tuple(found[name]) for name in sorted(found)}
+
+
+def text() -> str:
+    rows = []
+    for name, where in modules().items():
+        listed = "".join(f'\n        "{m}",' for m in where)
+        rows.append(f'    "{name}": ({listed}\n    ),\n')
+    return HEAD + "".join(rows) + "}\n"
+
+
+def main() -> int:
+    target = HERE / "_index.py"
+    if "--check" in sys.argv:
+        if target.exists() and target.read_text() == text():
+            return 0
+        print("serverquant/ops/_index.py is stale: run python -m serverquant.ops.make_index", file=sys.stderr)
+        return 1
+    target.write_text(text())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The executor: schemas, the registry of operators, plans and nets. It sees steps, never kernels."""

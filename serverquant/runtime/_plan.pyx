@@ -1,0 +1,458 @@
+"""Plans: the steps of a net's segment, ready to run without the interpreter lock.
+
+A plan holds an array of `sq_step` and, for every value (an entry of the segment or an output of a step), the shape that
+it was planned for. Running it walks the array: a step's outputs get their planned shape if somebody else has changed
+it (one comparison), then the step runs. Three things take the walk back to Python: an operator with a Python body,
+weights that have to be packed (SQ_PREPARE), and an error.
+
+A plan fits as long as its entries have the planned shapes (`matches`). When only their leading dimension changed,
+`rebatch` carries the new one through all steps, natively, if each step allows it.
+"""
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.stdint cimport int64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcmp, memcpy, memset
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+
+from serverquant._base._threads cimport sq_fp_default, sq_fp_restore
+from serverquant.blobs._blob cimport (
+    SQ_EMPTY,
+    SQ_ERROR,
+    SQ_ERROR_BYTES,
+    SQ_INT8,
+    SQ_MAX_DIMS,
+    SQ_OK,
+    SQ_PREPARE,
+    SQ_TENSOR,
+    next_spec,
+    respec,
+    shape_from,
+)
+
+from serverquant._base.errors import MissingBlobError, OperatorError, ServerquantError, ShapeError
+
+cdef extern from "stdlib.h" nogil:
+    int posix_memalign(void** out, size_t alignment, size_t size)
+
+cdef extern from "plan.h" nogil:
+    bint sq_same_shape(const sq_shape* a, const sq_shape* b)
+    bint sq_same_but_rows(const sq_shape* a, const sq_shape* b)
+    void sq_set_rows(sq_shape* s, int64_t rows)
+
+
+cdef class Step:
+    """One planned operator: what to run, what it keeps, and what `explain` says of it.
+
+    Attributes: `prepare(inputs, outputs)`, called with blobs when run() asks for it; `keep`, whatever must live as long
+    as the step; `kernel`, the row's name; `facts`, further words for `explain`.
+    """
+
+    def __cinit__(self):
+        self.facts = {}
+        self.kernel = ""
+
+    cdef void* new_context(self, size_t nbytes) except NULL:
+        """Zeroed memory for the operator's own structure, freed with the step."""
+        self.c.ctx = calloc(1, nbytes)
+        if self.c.ctx == NULL:
+            raise MemoryError
+        return self.c.ctx
+
+    def __dealloc__(self):
+        free(self.c.ctx)
+
+
+cdef class PythonStep(Step):
+    """A step with a Python body: `call(inputs, outputs)` gets the blobs."""
+    cdef public object call
+
+    def __init__(self, call):
+        self.call = call
+        self.kernel = "python"
+
+
+cdef struct Constant:
+    const char* data
+    size_t nbytes
+
+cdef int run_constant(sq_step* s) noexcept nogil:
+    cdef Constant* c = <Constant*>s.ctx
+    memcpy(s.out[0].data, c.data, c.nbytes)
+    return SQ_OK
+
+
+def constant_step(bytes data) -> Step:
+    """Writes values that were known while planning."""
+    cdef Step step = Step()
+    cdef Constant* c = <Constant*>step.new_context(sizeof(Constant))
+    c.data, c.nbytes = PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
+    step.c.run = run_constant
+    step.keep = data
+    step.kernel = "constant"
+    return step
+
+
+cdef int run_nothing(sq_step* s) noexcept nogil:
+    return SQ_OK
+
+
+def no_step() -> Step:
+    """For an operator that has nothing left to do when it runs."""
+    cdef Step step = Step()
+    step.c.run = run_nothing
+    step.kernel = "none"
+    return step
+
+
+cdef int run_copy(sq_step* s) noexcept nogil:
+    if s.out[0].data != s.in_[0].data:
+        memcpy(s.out[0].data, s.in_[0].data, s.in_[0].shape.size * s.in_[0].shape.item_bytes)
+    if s.in_[0].shape.kind == SQ_INT8:
+        s.out[0].scale, s.out[0].zero_point = s.in_[0].scale, s.in_[0].zero_point
+    return SQ_OK
+
+
+def copy_step(rows=1) -> Step:
+    """Copies input 0's bytes (and scale and zero point) to output 0, in whatever shape that was planned with."""
+    cdef Step step = Step()
+    step.c.run = run_copy
+    step.c.rows = rows
+    step.kernel = "copy"
+    return step
+
+
+# ---- scratch memory: one block a plan, the steps run one after the other -------------------------------------------
+
+cdef struct Arena:
+    void* data
+    size_t capacity
+
+cdef void* arena_scratch(sq_step* step, size_t nbytes) noexcept nogil:
+    cdef Arena* arena = <Arena*>step.arena
+    if nbytes > arena.capacity:
+        free(arena.data)
+        arena.data, arena.capacity = NULL, 0
+        if posix_memalign(&arena.data, 64, nbytes + 64) != 0:
+            arena.data = NULL
+            return NULL
+        arena.capacity = nbytes
+    return arena.data
+
+
+# ---- plans ---------------------------------------------------------------------------------------------------------
+
+cdef struct Value:
+    sq_shape shape
+    uint64_t spec           # the mark that a blob carries while it has this shape
+    bint changed            # during rebatch
+
+cdef struct Entry:
+    sq_tensor* tensor
+    int value
+    const char* guard       # the values that the plan was made with, if it depends on them
+    size_t guard_bytes
+
+cdef struct Links:          # of a step: indices into Plan.values
+    int* inputs
+    int* outputs
+
+
+cdef class Plan:
+    """A planned segment: operators `begin` <= index < `end` of a net.
+
+    Filled by `add_entry`, `add_step`, then `seal`; see runtime/planner.py.
+    """
+    cdef sq_step* steps
+    cdef Links* links
+    cdef Value* values
+    cdef Value* backup
+    cdef bint rigid             # a step of it cannot take another batch
+    cdef Entry* entries
+    cdef int n_steps, n_values, n_entries
+    cdef Arena arena
+    cdef char error[256]
+    cdef list _steps, _values, _entries
+    cdef void* pools[2]
+    cdef int at_step
+    cdef readonly int begin
+    cdef public int end
+    cdef public list operators
+
+    def __init__(self, int begin):
+        self.begin = begin
+        self._steps, self._values, self._entries = [], [], []
+
+    def __dealloc__(self):
+        free(self.steps)
+        free(self.links)
+        free(self.values)
+        free(self.backup)
+        free(self.entries)
+        free(self.arena.data)
+        free(self.pools[0])
+        free(self.pools[1])
+
+    # ---- building -----------------------------------------------------------------------------------------------
+
+    def add_value(self, spec) -> int:
+        """A new value of that Spec; its number."""
+        self._values.append(spec)
+        return len(self._values) - 1
+
+    def add_entry(self, Blob blob, int value) -> None:
+        """`blob` is read by the segment before it is written; it had `value` when planned."""
+        self._entries.append([blob, value, None])
+
+    def guard(self, Blob blob, bytes values) -> None:
+        """The plan depends on the values of this entry."""
+        for entry in self._entries:
+            if entry[0] is blob:
+                entry[2] = values
+
+    def add_step(self, Step step, list inputs, list in_values, list outputs, list out_values) -> None:
+        """A step on these blobs, whose shapes are these values."""
+        self._steps.append((step, inputs, in_values, outputs, out_values))
+
+    def seal(self, int end) -> None:
+        """Lay everything out in C; nothing can be added afterwards."""
+        cdef int n_links = sum([len(s[1]) + len(s[3]) for s in self._steps])
+        cdef int i
+        self.end = end
+        self.n_steps, self.n_values, self.n_entries = len(self._steps), len(self._values), len(self._entries)
+        self.steps = <sq_step*>calloc(self.n_steps + 1, sizeof(sq_step))
+        self.links = <Links*>calloc(self.n_steps + 1, sizeof(Links))
+        self.values = <Value*>calloc(self.n_values + 1, sizeof(Value))
+        self.backup = <Value*>calloc(self.n_values + 1, sizeof(Value))
+        self.entries = <Entry*>calloc(self.n_entries + 1, sizeof(Entry))
+        self.pools[0] = malloc((n_links + 1) * sizeof(void*))
+        self.pools[1] = malloc((n_links + 1) * sizeof(int))
+        if not (self.steps and self.links and self.values and self.backup and self.entries and self.pools[0] and self.pools[1]):
+            raise MemoryError
+        for i in range(self.n_values):
+            self._lay_value(i)
+        for i in range(self.n_entries):
+            self._lay_entry(i)
+        self._lay_steps()
+
+    cdef _lay_value(self, int i):
+        spec = self._values[i]
+        shape_from(&self.values[i].shape, spec.kind, spec.dtype, spec.dims)
+        self.values[i].spec = next_spec()
+
+    cdef _lay_entry(self, int i):
+        cdef Blob blob
+        blob, value, guard = self._entries[i]
+        self.entries[i].tensor, self.entries[i].value = &blob.t, value
+        if guard is not None:
+            self.entries[i].guard, self.entries[i].guard_bytes = PyBytes_AS_STRING(guard), PyBytes_GET_SIZE(guard)
+
+    cdef _lay_steps(self):
+        cdef sq_tensor** tensors = <sq_tensor**>self.pools[0]
+        cdef int* numbers = <int*>self.pools[1]
+        cdef Step step
+        cdef Blob blob
+        cdef sq_step* c
+        cdef int i, j
+        for i, (step, inputs, in_values, outputs, out_values) in enumerate(self._steps):
+            c = &self.steps[i]
+            c[0] = step.c
+            c.n_in, c.n_out = len(inputs), len(outputs)
+            c.in_, c.out = tensors, tensors + c.n_in
+            self.links[i].inputs, self.links[i].outputs = numbers, numbers + c.n_in
+            for j, blob in enumerate(inputs + outputs):
+                tensors[j] = &blob.t
+            for j, value in enumerate(in_values + out_values):
+                numbers[j] = value
+            tensors += c.n_in + c.n_out
+            numbers += c.n_in + c.n_out
+            c.scratch, c.arena, c.error = arena_scratch, &self.arena, self.error
+
+    # ---- fitting ------------------------------------------------------------------------------------------------
+
+    cdef bint _matches(self) noexcept nogil:
+        cdef int i
+        cdef Entry* e
+        for i in range(self.n_entries):
+            e = &self.entries[i]
+            if e.tensor.spec != self.values[e.value].spec:
+                if not sq_same_shape(&e.tensor.shape, &self.values[e.value].shape):
+                    return False
+            if e.guard != NULL and memcmp(e.tensor.data, e.guard, e.guard_bytes) != 0:
+                return False
+        return True
+
+    cdef bint _guards_hold(self) noexcept nogil:
+        cdef int i
+        cdef Entry* e
+        for i in range(self.n_entries):
+            e = &self.entries[i]
+            if e.guard != NULL and not (sq_same_shape(&e.tensor.shape, &self.values[e.value].shape)
+                                        and memcmp(e.tensor.data, e.guard, e.guard_bytes) == 0):
+                return False
+        return True
+
+    cdef bint _rebatch(self) noexcept nogil:
+        """Carry new leading dimensions from the entries through the steps; False when some step must be planned."""
+        cdef int i
+        cdef Entry* e
+        cdef Value* v
+        if not self._guards_hold():
+            return False
+        for i in range(self.n_values):
+            self.values[i].changed = False
+        for i in range(self.n_entries):
+            e = &self.entries[i]
+            v = &self.values[e.value]
+            if sq_same_shape(&e.tensor.shape, &v.shape):
+                continue
+            if not sq_same_but_rows(&e.tensor.shape, &v.shape):
+                return False
+            v.shape = e.tensor.shape
+            v.changed = True
+        for i in range(self.n_steps):
+            if not self._rebatch_step(i):
+                return False
+        for i in range(self.n_values):
+            if self.values[i].changed:
+                self.values[i].spec = next_spec()
+        return True
+
+    cdef bint _rebatch_step(self, int i) noexcept nogil:
+        cdef sq_step* s = &self.steps[i]
+        cdef const sq_shape* inputs[32]
+        cdef sq_shape* outputs[32]
+        cdef bint touched = False
+        cdef int64_t rows = -1
+        cdef Value* v
+        cdef int j
+        for j in range(s.n_in):
+            touched = touched or self.values[self.links[i].inputs[j]].changed
+        if not touched:
+            return True
+        if s.reshape != NULL:
+            if s.n_in > 32 or s.n_out > 32:
+                return False
+            for j in range(s.n_in):
+                inputs[j] = &self.values[self.links[i].inputs[j]].shape
+            for j in range(s.n_out):
+                outputs[j] = &self.values[self.links[i].outputs[j]].shape
+                self.values[self.links[i].outputs[j]].changed = True
+            return s.reshape(s, inputs, outputs) == SQ_OK
+        for j in range(s.n_in):
+            v = &self.values[self.links[i].inputs[j]]
+            if j < 32 and (s.rows >> j) & 1:
+                if not v.changed or (rows >= 0 and rows != v.shape.dims[0]):
+                    return False
+                rows = v.shape.dims[0]
+            elif v.changed:
+                return False
+        for j in range(s.n_out):
+            v = &self.values[self.links[i].outputs[j]]
+            sq_set_rows(&v.shape, rows)
+            v.changed = True
+        return True
+
+    def matches(self) -> bool:
+        """Whether the entries' blobs have the shapes (and, where it matters, the values) that were planned for."""
+        return self._matches()
+
+    def rebatch(self) -> bool:
+        """Adapt to new leading dimensions of the entries; False, and the plan is as before, when it cannot."""
+        if self.rigid:
+            return False
+        memcpy(self.backup, self.values, self.n_values * sizeof(Value))
+        if self._rebatch():
+            return True
+        memcpy(self.values, self.backup, self.n_values * sizeof(Value))
+        self.rigid = True
+        return False
+
+    # ---- running ------------------------------------------------------------------------------------------------
+
+    cdef int _walk(self, int i) noexcept nogil:
+        """Run native steps from `i` on; SQ_OK at the end or at a Python step, with `at_step` where it stopped."""
+        cdef sq_step* s
+        cdef Value* v
+        cdef sq_tensor* t
+        cdef int j, status
+        while i < self.n_steps:
+            s = &self.steps[i]
+            for j in range(s.n_out):
+                t = s.out[j]
+                v = &self.values[self.links[i].outputs[j]]
+                if t.spec != v.spec and v.shape.kind != SQ_EMPTY:
+                    if respec(t, &v.shape, v.spec) != 0:
+                        self.at_step = i
+                        return fail(s, "no memory for output %d", j)
+                t.version += 1
+            status = SQ_OK if s.run == NULL else s.run(s)
+            if status != SQ_OK or s.run == NULL:
+                self.at_step = i
+                return status
+            i += 1
+        self.at_step = i
+        return SQ_OK
+
+    def run(self) -> None:
+        """Run all steps. Errors carry the operator's place."""
+        cdef int i = 0
+        cdef int status
+        cdef unsigned fp
+        while True:
+            with nogil:
+                fp = sq_fp_default()
+                status = self._walk(i)
+                sq_fp_restore(fp)
+            i = self.at_step
+            if status == SQ_OK and i == self.n_steps:
+                return
+            i = self._python_turn(i, status)
+
+    cdef int _python_turn(self, int i, int status) except -1:
+        """What step `i` needs Python for; the step to go on with."""
+        step, inputs, _, outputs, _ = self._steps[i]
+        try:
+            if status == SQ_PREPARE:
+                step.prepare(inputs, outputs)
+                # Asking twice in a row would be asking for ever.
+                status = self.steps[i].run(&self.steps[i])
+                if status == SQ_PREPARE:
+                    raise ServerquantError("the kernel refused what was prepared for it")
+            elif status == SQ_OK:
+                step.call(inputs, outputs)
+            if status != SQ_OK:
+                raise ServerquantError(self.error.decode("utf-8", "replace"))
+        except ServerquantError as error:
+            raise error.at(self.operators[i].place)
+        return i + 1
+
+    def run_timed(self) -> list:
+        """Run all steps one by one; nanoseconds of each."""
+        cdef list times = []
+        cdef int i = 0, status, n = self.n_steps
+        cdef timespec a, b
+        while i < n:
+            self.n_steps = i + 1
+            clock_gettime(CLOCK_MONOTONIC, &a)
+            try:
+                with nogil:
+                    status = self._walk(i)
+            finally:
+                self.n_steps = n
+            if status != SQ_OK or self.at_step == i:
+                self._python_turn(i, status)
+            clock_gettime(CLOCK_MONOTONIC, &b)
+            times.append((b.tv_sec - a.tv_sec) * 1000000000 + (b.tv_nsec - a.tv_nsec))
+            i += 1
+        return times
+
+    # ---- looking ------------------------------------------------------------------------------------------------
+
+    @property
+    def steps_python(self) -> list:
+        """(Step, input blobs, output blobs) in order."""
+        return [(s[0], s[1], s[3]) for s in self._steps]
+
+    @property
+    def scratch_bytes(self) -> int:
+        return self.arena.capacity

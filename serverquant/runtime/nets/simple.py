@@ -1,0 +1,130 @@
+"""The `simple` net: operators in order, every intermediate blob stays fetchable, as in Caffe2."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from serverquant._base.errors import MissingBlobError, NetError, ServerquantError
+from serverquant.blobs._blob import Blob
+from serverquant.blobs.store import BlobStore, closest
+from serverquant.proto.args import Arguments
+from serverquant.proto.io import NetFile
+from serverquant.runtime import registry
+from serverquant.runtime.operator import Definition, Operator
+from serverquant.runtime.options import options
+from serverquant.runtime.plan_cache import PlanCache
+
+# Caffe2's names of executors; all give the results of `simple`.
+TYPES = ("", "simple", "simple_refcount", "dag", "async_dag", "prof_dag", "async_scheduling", "async_polling", "parallel", "rnn")
+
+
+def definitions(source: NetFile) -> Iterable[Definition]:
+    """The operators of a net, in order."""
+    net = source.net
+    for index, op in enumerate(net.op):
+        yield Definition(
+            type=op.type,
+            inputs=tuple(op.input),
+            outputs=tuple(op.output),
+            arguments=Arguments(op, source.payloads.get(index)),
+            engine=op.engine,
+            name=op.name,
+            index=index,
+            net=net.name,
+            control_inputs=tuple(op.control_input),
+            message=op,
+        )
+
+
+class SimpleNet:
+    """A net bound to the blobs of a store.
+
+    Creating it checks everything that needs no data: operators, engines, arguments, counts, in-place uses, and that
+    every input comes from somewhere. Nothing in the store changes when that fails.
+    """
+
+    def __init__(self, source: NetFile, store: BlobStore):
+        self.name, self.proto, self.store = source.net.name, source.net, store
+        if source.net.type not in TYPES:
+            raise NetError(f'net "{self.name}" is of type "{source.net.type}"; known types: {", ".join(TYPES[1:])}')
+        if source.net.type == "parallel" and source.net.num_workers <= 0:
+            raise NetError(f'net "{self.name}" of type "parallel" needs num_workers > 0')
+        self._check_sources()
+        self.operators = [self._create(d) for d in definitions(source)]
+        self.blobs = [self._blobs(op) for op in self.operators]
+        self._plans = [PlanCache(self, options.plans_kept) for _ in range(len(self.operators) + 1)]
+        self._lock = threading.Lock()
+
+    def _check_sources(self) -> None:
+        """Every input is an external input, an earlier output, or (when none are declared) a blob that exists."""
+        declared = set(self.proto.external_input)
+        made: set[str] = set()
+        for index, op in enumerate(self.proto.op):
+            for name in op.input:
+                if name in made or (name in declared and name in self.store):
+                    continue
+                place = f'{op.type}{f" {chr(34)}{op.name}{chr(34)}" if op.name else ""} (op {index} of net "{self.name}")'
+                if declared and name not in declared:
+                    near = closest(name, [*declared, *made])
+                    raise NetError(
+                        f'the source of input "{name}" is unknown: it is no external input of the net, and no operator '
+                        f"before this one makes it{near}"
+                    ).at(place)
+                if name not in self.store:
+                    raise MissingBlobError(
+                        f'input "{name}" does not exist: feed it, or run the init net that makes it, before the net is '
+                        f"created{closest(name, self.store.names())}"
+                    ).at(place)
+            made.update(op.output)
+
+    def _create(self, definition: Definition) -> Operator:
+        try:
+            return registry.create(definition)
+        except ServerquantError as error:
+            raise error.at(definition.place)
+
+    def _blobs(self, op: Operator) -> tuple[list[Blob], list[Blob]]:
+        inputs = [self.store.create(name) for name in op.inputs]
+        return inputs, [self._output_blob(name) for name in op.outputs]
+
+    def _output_blob(self, name: str) -> Blob:
+        return self.store.create(name)
+
+    def run(self) -> None:
+        """Run all operators. An error leaves what earlier operators wrote; the net can be run again."""
+        with self._lock:
+            at = 0
+            while at < len(self.operators):
+                plan = self._plans[at].fitting(at)
+                plan.run()
+                at = plan.end
+
+    def run_timed(self) -> list[int]:
+        """Run all operators one by one; nanoseconds of each."""
+        times: list[int] = []
+        with self._lock:
+            while len(times) < len(self.operators):
+                times += self._plans[len(times)].fitting(len(times)).run_timed()
+        return times
+
+    @property
+    def last_plans(self) -> list[Any]:
+        """The plans that the last run took, in order."""
+        at, plans = 0, []
+        while at < len(self.operators) and self._plans[at].plans:
+            plans.append(self._plans[at].plans[0])
+            at = plans[-1].end
+        return plans
+
+    @property
+    def external_inputs(self) -> list[str]:
+        return list(self.proto.external_input)
+
+    @property
+    def external_outputs(self) -> list[str]:
+        return list(self.proto.external_output)
+
+    def __repr__(self) -> str:
+        return f'<net "{self.name}": {len(self.operators)} operators, type {self.proto.type or "simple"}>'

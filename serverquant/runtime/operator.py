@@ -1,0 +1,221 @@
+"""The base of all operators, and operators whose body is Python.
+
+Life of an operator: made from its definition (arguments read, an engine may decline), then for every shape signature
+`infer` (output specs) and `plan` (a Step); a native step asks for `prepare` when weights have to be packed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from serverquant._base.errors import DTypeError, OperatorError, ServerquantError, ShapeError
+from serverquant.blobs import dtypes
+from serverquant.blobs._blob import Blob
+from serverquant.blobs.spec import EMPTY, INT8, OBJECT, TENSOR, Spec
+from serverquant.blobs.store import Int8
+from serverquant.runtime._plan import PythonStep, Step
+from serverquant.runtime.schema import MANY, Schema
+
+
+class Decline(Exception):  # noqa: N818 - not an error: the next engine is tried
+    """Raised by an operator's constructor: this engine does not take this case."""
+
+
+@dataclass
+class Definition:
+    """One operator of a net, read once. `arguments` is the reader of proto/args.py."""
+
+    type: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    arguments: Any
+    engine: str = ""
+    name: str = ""
+    index: int = 0
+    net: str = ""
+    control_inputs: tuple[str, ...] = ()
+    message: Any = field(default=None, repr=False)
+
+    @property
+    def place(self) -> str:
+        """How errors name the operator."""
+        name = f' "{self.name}"' if self.name else ""
+        return f'{self.type}{name} (op {self.index} of net "{self.net}")'
+
+
+_warned: set[tuple[str, str]] = set()
+
+
+def _warn_unknown(definition: Definition, schema: Schema) -> None:
+    for name in definition.arguments.names():
+        if name in schema.args or (definition.type, name) in _warned:
+            continue
+        _warned.add((definition.type, name))
+        near = difflib.get_close_matches(name, list(schema.args), n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        warnings.warn(f"{definition.place}: argument {name} is not known and ignored{hint}", stacklevel=6)
+
+
+class Operator:
+    """Base class. Subclasses read `self.args` (declared arguments by name) and implement `plan`.
+
+    takes: what inputs may be: "float", "int8" (an Int8 tensor) or "any"; one word for all, or one for each input.
+    """
+
+    takes: str | tuple[str, ...] = "any"
+
+    def __init__(self, definition: Definition, schema: Schema):
+        self.definition, self.schema = definition, schema
+        self.inputs, self.outputs = definition.inputs, definition.outputs
+        self.type, self.place = definition.type, definition.place
+        self.engine = ""
+        self.refused: list[tuple[str, str]] = []
+        self.args = SimpleNamespace(**schema.read(definition.arguments))
+        if schema.args or type(self).warns_unknown:
+            _warn_unknown(definition, schema)
+        self.setup()
+
+    warns_unknown = True
+
+    def setup(self) -> None:
+        """Read and check the arguments; raise Decline if this engine does not take the case."""
+
+    def given(self, name: str) -> bool:
+        """Whether the net sets this argument."""
+        return self.definition.arguments.has(name)
+
+    # ---- planning -------------------------------------------------------------------------------------------------
+
+    def infer(self, ins: list[Spec]) -> list[Spec] | None:
+        """Specs of the outputs; None when they depend on values."""
+        dims = self.schema.shape(self, ins) if self.schema.shape else None
+        if dims is None:
+            return None
+        return [Spec(tuple(d), *self.output_type(ins, i)) for i, d in zip(range(len(self.outputs)), dims)]
+
+    def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
+        """(dtype, kind) of output i: those of input 0 unless overridden."""
+        return (ins[0].dtype, ins[0].kind) if ins else (dtypes.FLOAT, TENSOR)
+
+    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
+        """The step for these shapes."""
+        raise NotImplementedError
+
+    # ---- checks ---------------------------------------------------------------------------------------------------
+
+    def check_types(self, ins: list[Spec]) -> None:
+        """DTypeError unless the inputs are what the operator takes."""
+        for i, spec in enumerate(ins):
+            takes = self.takes if isinstance(self.takes, str) else self.takes[min(i, len(self.takes) - 1)]
+            if takes != "any":
+                self.expect(ins, i, *takes.split("|"))
+
+    def expect(self, ins: list[Spec], i: int, *kinds: str) -> None:
+        """DTypeError unless input i is one of these: float, int8, object, or a data type's name."""
+        spec = ins[i]
+        is_a = {"float": spec.is_float, "int8": spec.is_int8, "object": spec.kind == OBJECT}
+        for kind in kinds:
+            if is_a.get(kind, spec.kind == TENSOR and dtypes.name(spec.dtype) == kind):
+                return
+        names = {"float": "a float tensor", "int8": "an Int8 tensor", "object": "packed weights"}
+        want = " or ".join(names.get(k, f"a tensor of {k}") for k in kinds)
+        raise DTypeError(f"{self.input_text(ins, i)} cannot be used; expected {want}")
+
+    def input_text(self, ins: list[Spec], i: int) -> str:
+        """'input 0 "X" (float 2x3)' for messages."""
+        return f'input {i} "{self.inputs[i]}" ({ins[i]!r})'
+
+    def shape_error(self, ins: list[Spec], i: int, expected: str) -> ShapeError:
+        return ShapeError(f"{self.input_text(ins, i)}: expected {expected}")
+
+    def __repr__(self) -> str:
+        engine = f" [{self.engine}]" if self.engine else ""
+        return f"<{self.place}{engine}: {', '.join(self.inputs)} -> {', '.join(self.outputs)}>"
+
+
+class PythonOperator(Operator):
+    """An operator with a Python body: implement `run(inputs, outputs)`.
+
+    inputs: numpy arrays over the blobs' own memory (do not write to them), `Int8` for Int8 tensors, objects as they are.
+    outputs: one item for each output, to be filled or replaced: an array to be written where the shape rule gave a
+    shape (an `Int8` whose data is to be written, for an Int8 tensor), else None. What is put in its place (an array, an
+    `Int8`, strings) is copied into the blob.
+    """
+
+    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
+        return PythonStep(self.call)
+
+    def run(self, inputs: list[Any], outputs: list[Any]) -> None:
+        raise NotImplementedError
+
+    def call(self, inputs: list[Blob], outputs: list[Blob]) -> None:
+        """Run on blobs; an exception becomes an OperatorError with the exception as its cause."""
+        ins = [_read(blob) for blob in inputs]
+        outs = [_target(blob) for blob in outputs]
+        given = list(outs)
+        try:
+            self.run(ins, outs)
+            for i, (blob, old, new) in enumerate(zip(outputs, given, outs)):
+                if new is not old:
+                    blob.feed(new)
+                elif new is None:
+                    raise OperatorError(f'output {i} "{blob.name}" was not set: put an array into outputs[{i}]')
+        except ServerquantError:
+            raise
+        except Exception as error:
+            raise OperatorError(f"{type(error).__name__}: {error}") from error
+
+
+def _read(blob: Blob) -> Any:
+    if blob.kind == OBJECT:
+        return blob.value
+    value = blob.view()
+    return Int8(value, np.float32(blob.scale), blob.zero_point) if blob.kind == INT8 else value
+
+
+def _target(blob: Blob) -> Any:
+    if blob.kind in (EMPTY, OBJECT) or blob.spec().dtype == dtypes.STRING:
+        return None
+    return _read(blob)
+
+
+def function_operator(function: Callable[..., Any], rules: dict[str, Any]) -> type[PythonOperator]:
+    """An operator class around a function: inputs are positional, a net's arguments go to keywords with defaults."""
+    parameters = inspect.signature(function).parameters.values()
+    keywords = {p.name: p.default for p in parameters if p.default is not p.empty}
+    readers = {bool: "bool", int: "int", float: "float", str: "string", list: "floats", tuple: "ints"}
+
+    class FunctionOperator(PythonOperator):
+        warns_unknown = bool(keywords)
+
+        def setup(self) -> None:
+            arguments = self.definition.arguments
+            self.keywords = {
+                name: getattr(arguments, readers.get(type(default), "float"))(name, default)
+                for name, default in keywords.items()
+                if arguments.has(name)
+            }
+
+        def run(self, inputs: list[Any], outputs: list[Any]) -> None:
+            result = function(*inputs, **self.keywords)
+            several = isinstance(result, (list, tuple)) and not isinstance(result, Int8)
+            results: Sequence[Any] = result if several else [result]
+            if len(results) != len(outputs):
+                raise OperatorError(f"{function.__name__} returned {len(results)} values for {len(outputs)} outputs")
+            outputs[:] = results
+
+    FunctionOperator.__name__ = FunctionOperator.__qualname__ = function.__name__
+    FunctionOperator.__module__, FunctionOperator.__doc__ = function.__module__, function.__doc__
+    if "inputs" not in rules:
+        positional = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
+        many = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        rules["inputs"] = (len(positional), MANY if many else len(positional))
+    return FunctionOperator

@@ -1,0 +1,39 @@
+/* Pieces of the step walker that C says more shortly than Cython. */
+#ifndef SERVERQUANT_PLAN_H
+#define SERVERQUANT_PLAN_H
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "serverquant/op_api.h"
+
+static inline int sq_fail(sq_step* step, const char* format, ...) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(step->error, SQ_ERROR_BYTES, format, args);
+    va_end(args);
+    return SQ_ERROR;
+}
+
+static inline int sq_same_shape(const sq_shape* a, const sq_shape* b) {
+    if (a->kind != b->kind || a->dtype != b->dtype || a->ndim != b->ndim) return 0;
+    for (int i = 0; i < a->ndim; i++)
+        if (a->dims[i] != b->dims[i]) return 0;
+    return 1;
+}
+
+/* Whether `a` is `b` with another dims[0]. */
+static inline int sq_same_but_rows(const sq_shape* a, const sq_shape* b) {
+    if (a->kind != b->kind || a->dtype != b->dtype || a->ndim != b->ndim || a->ndim == 0) return 0;
+    for (int i = 1; i < a->ndim; i++)
+        if (a->dims[i] != b->dims[i]) return 0;
+    return 1;
+}
+
+static inline void sq_set_rows(sq_shape* s, int64_t rows) {
+    s->dims[0] = rows;
+    s->size = 1;
+    for (int i = 0; i < s->ndim; i++) s->size *= s->dims[i];
+}
+
+#endif

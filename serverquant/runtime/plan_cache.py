@@ -1,0 +1,33 @@
+"""Plans of one segment, by the shapes that they were made for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from serverquant.runtime._plan import Plan
+from serverquant.runtime.planner import Planner
+
+if TYPE_CHECKING:
+    from serverquant.runtime.nets.simple import SimpleNet
+
+
+class PlanCache:
+    """The most recently used plans that begin at one operator; the least recently used go."""
+
+    def __init__(self, net: SimpleNet, keep: int):
+        self.net, self.keep = net, keep
+        self.plans: list[Plan] = []
+
+    def fitting(self, begin: int) -> Plan:
+        """A plan for the blobs' present shapes: a kept one, the last one with another batch, or a new one."""
+        for i, plan in enumerate(self.plans):
+            if plan.matches():
+                if i:
+                    self.plans.insert(0, self.plans.pop(i))
+                return plan
+        if self.plans and self.plans[0].rebatch():
+            return self.plans[0]
+        plan = Planner(self.net.operators, self.net.blobs, begin).build()
+        self.plans.insert(0, plan)
+        del self.plans[self.keep :]
+        return plan

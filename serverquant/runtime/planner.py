@@ -1,0 +1,112 @@
+"""From operators and the blobs' present shapes to a Plan.
+
+Planning walks the operators and infers shapes. Small integer tensors that follow from shapes and from values at hand
+are computed on the way. An operator whose outputs depend on values that only running brings ends the segment: the next
+plan starts behind it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from serverquant._base.errors import MissingBlobError, ServerquantError
+from serverquant.blobs import dtypes
+from serverquant.blobs._blob import Blob
+from serverquant.blobs.spec import EMPTY, TENSOR, Spec
+from serverquant.runtime._plan import Plan, constant_step
+from serverquant.runtime.operator import Operator
+
+SMALL = 64  # elements; larger integer tensors are data, not shapes
+UNKNOWN = Spec((), 0, EMPTY)
+
+
+class EntrySpec(Spec):
+    """Spec of a blob as the segment finds it. Whoever reads its values makes the plan depend on them."""
+
+    __slots__ = ("_blob", "_plan")
+
+    def __init__(self, blob: Blob, plan: Plan):
+        found = blob.spec()
+        super().__init__(found.dims, found.dtype, found.kind)
+        self._blob, self._plan = blob, plan
+
+    @property
+    def value(self) -> Any:
+        if self.kind != TENSOR or self.dtype not in (dtypes.INT32, dtypes.INT64) or self.size > SMALL:
+            return None
+        if self._value is None:
+            self._value = self._blob.fetch()
+            self._plan.guard(self._blob, self._value.tobytes())
+        return self._value
+
+
+class Planner:
+    """Builds one plan: the segment of `operators` that begins at index `begin`."""
+
+    def __init__(self, operators: list[Operator], blobs: list[tuple[list[Blob], list[Blob]]], begin: int):
+        self.operators, self.blobs = operators, blobs
+        self.plan = Plan(begin)
+        self.plan.operators = []
+        self.known: dict[str, tuple[Spec, int]] = {}
+
+    def build(self) -> Plan:
+        end = self.plan.begin
+        while end < len(self.operators):
+            operator = self.operators[end]
+            try:
+                whole = self._add(operator, *self.blobs[end])
+            except ServerquantError as error:
+                raise error.at(operator.place)
+            end += 1
+            if not whole:
+                break
+        self.plan.seal(end)
+        return self.plan
+
+    def _add(self, operator: Operator, inputs: list[Blob], outputs: list[Blob]) -> bool:
+        """Plan one operator; False if the shapes of its outputs stay unknown until it has run."""
+        found = [self._input(operator, i, blob) for i, blob in enumerate(inputs)]
+        ins, in_values = [spec for spec, _ in found], [value for _, value in found]
+        operator.check_types(ins)
+        outs = operator.infer(ins)
+        whole = outs is not None
+        specs = outs if outs is not None else [UNKNOWN] * len(outputs)
+        values = operator.schema.values(operator, ins) if whole and operator.schema.values else None
+        if values is not None:
+            array = np.ascontiguousarray(values)
+            specs = [Spec(array.shape, specs[0].dtype, specs[0].kind, array)]
+            step = constant_step(array.tobytes())
+        else:
+            step = operator.plan(ins, specs)
+        out_values = [self._output(blob, spec) for blob, spec in zip(outputs, specs)]
+        self.plan.operators.append(operator)
+        self.plan.add_step(step, inputs, in_values, outputs, out_values)
+        return whole
+
+    def _input(self, operator: Operator, i: int, blob: Blob) -> tuple[Spec, int]:
+        found = self.known.get(blob.name)
+        if found is not None:
+            return found
+        spec = EntrySpec(blob, self.plan)
+        if spec.kind == EMPTY:
+            raise MissingBlobError(
+                f'input {i} "{blob.name}" is empty: no operator before this one makes it; feed it, or run the net that '
+                "makes it, first"
+            )
+        value = self.plan.add_value(spec)
+        self.plan.add_entry(blob, value)
+        self.known[blob.name] = spec, value
+        return spec, value
+
+    def _output(self, blob: Blob, spec: Spec) -> int:
+        """The value's number. An output that leaves its blob's shape as it was keeps the number, so that running in
+        place never touches the shape."""
+        before = self.known.get(blob.name)
+        if before and (before[0].dims, before[0].dtype, before[0].kind) == (spec.dims, spec.dtype, spec.kind):
+            value = before[1]
+        else:
+            value = self.plan.add_value(spec)
+        self.known[blob.name] = spec, value
+        return value

@@ -1,0 +1,48 @@
+"""A workspace: blobs and the nets that run on them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from serverquant._base.errors import NetError
+from serverquant.blobs.store import BlobStore, closest
+from serverquant.proto.io import NetFile, read_net
+from serverquant.runtime.nets.simple import SimpleNet
+
+
+class Workspace(BlobStore):
+    """Blobs by name and nets by name. With a `parent`, its blobs are seen and can be read; nets stay apart."""
+
+    def __init__(self, parent: BlobStore | None = None, root_folder: str = "."):
+        super().__init__(parent)
+        self.nets: dict[str, SimpleNet] = {}
+        self.root_folder = root_folder
+
+    def create_net(self, source: Any, overwrite: bool = False) -> SimpleNet:
+        """Check and keep a net: a path, serialized bytes, any NetDef message, or something with `Proto()`."""
+        file = read_net(source)
+        name = file.net.name
+        if name in self.nets and not overwrite:
+            raise NetError(f'there is a net "{name}" already; overwrite=True takes its place')
+        net = self.bind(file)
+        self.nets[name] = net
+        return net
+
+    def bind(self, file: NetFile) -> SimpleNet:
+        """A net on this workspace's blobs that is not kept by name."""
+        return SimpleNet(file, self)
+
+    def net(self, name: str) -> SimpleNet:
+        """A net by name; NetError with the closest names."""
+        if name not in self.nets:
+            raise NetError(f'there is no net "{name}"; create it first{closest(name, list(self.nets))}')
+        return self.nets[name]
+
+    def run_once(self, source: Any) -> None:
+        """Create, run and forget a net."""
+        self.bind(read_net(source)).run()
+
+    def reset(self) -> None:
+        """Forget all nets and blobs."""
+        self.nets.clear()
+        self.clear()

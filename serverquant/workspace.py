@@ -1,0 +1,288 @@
+"""Caffe2's workspace API: blobs and nets by name, one current workspace in the process.
+
+Names and meanings are those of `caffe2.python.workspace`. Blobs that are fetched and fed are copied. Names may be str,
+bytes or BlobReference. Nets may be NetDef messages (of any protobuf runtime), serialized bytes, paths, or objects with
+`Proto()`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, MutableMapping
+from typing import Any
+
+import numpy as np
+
+import serverquant.ops  # noqa: F401 - makes the built-in operators known
+from serverquant._base import _threads
+from serverquant._base.errors import ArgumentError, DTypeError, MissingBlobError, NetError, ServerquantError
+from serverquant.blobs.spec import INT8
+from serverquant.blobs.store import Int8, blob_name, closest
+from serverquant.proto import NetDef, OperatorDef
+from serverquant.runtime import registry
+from serverquant.runtime.workspace import Workspace
+
+Int8Tensor = Int8
+
+_workspaces: dict[str, Workspace] = {"default": Workspace()}
+_current = "default"
+
+
+def current() -> Workspace:
+    """The current workspace object."""
+    return _workspaces[_current]
+
+
+# ---- workspaces --------------------------------------------------------------------------------------------------
+
+
+def GlobalInit(args: Iterable[str] = ()) -> bool:
+    """Accept Caffe2's command line. `--caffe2_omp_num_threads=N` sets the number of threads; other flags of Caffe2 have
+    no meaning here and are passed over, as it does with flags of its other builds. May be called again."""
+    for flag in list(args)[1:]:
+        name, _, value = str(flag).lstrip("-").partition("=")
+        if name == "caffe2_omp_num_threads" and value.isdigit() and int(value) > 0:
+            _threads.set_num_threads(int(value))
+    return True
+
+
+def CurrentWorkspace() -> str:
+    """Name of the current workspace."""
+    return _current
+
+
+def Workspaces() -> list[str]:
+    """Names of all workspaces."""
+    return sorted(_workspaces)
+
+
+def SwitchWorkspace(name: Any, create_if_missing: bool = False) -> bool:
+    """Make another workspace the current one."""
+    global _current
+    text = blob_name(name)
+    if text not in _workspaces:
+        if not create_if_missing:
+            raise NetError(f'there is no workspace "{text}"{closest(text, list(_workspaces))}')
+        _workspaces[text] = Workspace()
+    _current = text
+    return True
+
+
+def ResetWorkspace(root_folder: str | None = None) -> bool:
+    """Forget all blobs and nets of the current workspace."""
+    current().reset()
+    if root_folder is not None:
+        os.makedirs(root_folder, exist_ok=True)
+        current().root_folder = root_folder
+    return True
+
+
+def RootFolder() -> str:
+    """Folder that the current workspace's files live in."""
+    return current().root_folder
+
+
+# ---- blobs -------------------------------------------------------------------------------------------------------
+
+
+def Blobs() -> list[str]:
+    """Names of all blobs, sorted."""
+    return current().names()
+
+
+def HasBlob(name: Any) -> bool:
+    return blob_name(name) in current()
+
+
+def CreateBlob(name: Any) -> bool:
+    """Make an empty blob; one that exists stays as it is."""
+    current().create(blob_name(name))
+    return True
+
+
+def RemoveBlob(name: Any) -> bool:
+    """Forget a blob; False when there is none. A net that reads it raises until it is fed again."""
+    return current().remove(blob_name(name))
+
+
+def FeedBlob(name: Any, value: Any, device_option: Any = None) -> bool:
+    """Copy `value` into a blob, made if need be: an array (its dtype decides the data type), anything that numpy makes
+    an array of, strings (object, bytes or str arrays), a TensorProto, or an `Int8Tensor`.
+
+    Raises DTypeError for what no tensor holds; the blob is then as it was.
+    """
+    _check_device(device_option)
+    if hasattr(value, "SerializeToString"):
+        from serverquant.proto.tensors import to_numpy
+
+        value = to_numpy(value)
+    current().create(blob_name(name)).feed(value)
+    return True
+
+
+def FeedInt8Blob(name: Any, data: Any, scale: float | None = None, zero_point: int = 0) -> bool:
+    """Copy quantized data (uint8, int32 or uint16) with its scale and zero point: value = scale * (q - zero_point).
+    `data` may be an `Int8Tensor` by itself."""
+    if hasattr(data, "zero_point"):
+        data, scale, zero_point = data.data, data.scale, data.zero_point
+    if scale is None:
+        raise ArgumentError(f'FeedInt8Blob "{blob_name(name)}" needs a scale')
+    current().create(blob_name(name)).feed_int8(data, scale, zero_point)
+    return True
+
+
+def FetchBlob(name: Any) -> Any:
+    """A copy of a tensor (strings: an object array of bytes), or the object that the blob holds.
+
+    Raises MissingBlobError when there is none or it is empty, DTypeError for an Int8 tensor (use FetchInt8Blob).
+    """
+    blob = current().get(blob_name(name))
+    if blob.kind == INT8:
+        raise DTypeError(f'blob "{blob.name}" is an Int8 tensor; use FetchInt8Blob to fetch it')
+    return blob.fetch()
+
+
+def FetchBlobs(names: Iterable[Any]) -> list[Any]:
+    """FetchBlob of each name."""
+    return [FetchBlob(name) for name in names]
+
+
+def FetchInt8Blob(name: Any) -> Int8:
+    """A copy of an Int8 tensor: (data, scale, zero_point)."""
+    blob = current().get(blob_name(name))
+    if blob.kind != INT8:
+        raise DTypeError(f'blob "{blob.name}" holds {blob.spec()!r}, not an Int8 tensor; use FetchBlob')
+    return Int8(blob.fetch(), np.float32(blob.scale), blob.zero_point)
+
+
+class _BlobDict(MutableMapping[str, Any]):
+    """`workspace.blobs`: the current workspace's blobs as a mapping; values are copies."""
+
+    def __getitem__(self, name: Any) -> Any:
+        return current().fetch(blob_name(name))
+
+    def __setitem__(self, name: Any, value: Any) -> None:
+        FeedBlob(name, value)
+
+    def __delitem__(self, name: Any) -> None:
+        if not RemoveBlob(name):
+            raise MissingBlobError(f'there is no blob "{blob_name(name)}"')
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(Blobs())
+
+    def __len__(self) -> int:
+        return len(Blobs())
+
+    def __contains__(self, name: object) -> bool:
+        return HasBlob(name)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} blobs of workspace {_current!r}: {', '.join(Blobs()[:8])}{', ...' if len(self) > 8 else ''}>"
+
+
+blobs = _BlobDict()
+
+
+# ---- nets --------------------------------------------------------------------------------------------------------
+
+
+def CreateNet(net: Any, overwrite: bool = False, input_blobs: Iterable[Any] = ()) -> bool:
+    """Check a net and keep it by its name; blobs named in `input_blobs` are created first, empty, if they are missing.
+
+    Raises NetError for a name that is taken (unless `overwrite`) or an input that nothing makes, MissingBlobError for an
+    input blob that does not exist, UnknownOperatorError, ArgumentError; nothing has changed then.
+    """
+    for name in input_blobs:
+        CreateBlob(name)
+    current().create_net(net, overwrite)
+    return True
+
+
+def Nets() -> list[str]:
+    """Names of the nets, in order of creation."""
+    return list(current().nets)
+
+
+def DeleteNet(name: Any) -> bool:
+    """Forget a net; False when there is none."""
+    return current().nets.pop(_net_name(name), None) is not None
+
+
+def RunNet(name: Any, num_iter: int = 1, allow_fail: bool = False) -> bool:
+    """Run a net that was created, `num_iter` times. With `allow_fail` an error gives False instead of raising."""
+    net = current().net(_net_name(name))
+    try:
+        for _ in range(num_iter):
+            net.run()
+    except ServerquantError:
+        if not allow_fail:
+            raise
+        return False
+    return True
+
+
+def RunNetOnce(net: Any) -> bool:
+    """Create, run and forget a net."""
+    current().run_once(net)
+    return True
+
+
+def RunOperatorOnce(operator: Any) -> bool:
+    """Run one OperatorDef."""
+    return RunOperatorsOnce([operator])
+
+
+def RunOperatorsOnce(operators: Iterable[Any]) -> bool:
+    """Run OperatorDefs one after the other."""
+    for operator in operators:
+        net = NetDef(name="run_operator_once")
+        net.op.add().ParseFromString(_serialized(operator))
+        current().run_once(net)
+    return True
+
+
+def BenchmarkNet(name: Any, warmup_runs: int, main_runs: int, run_individual: bool) -> list[float]:
+    """Mean milliseconds of a run; with `run_individual` followed by the mean of each operator."""
+    if warmup_runs < 0 or main_runs < 1:
+        raise ArgumentError(f"BenchmarkNet needs warmup_runs >= 0 and main_runs >= 1, not {warmup_runs} and {main_runs}")
+    net = current().net(_net_name(name))
+    for _ in range(warmup_runs):
+        net.run()
+    began = time.perf_counter()
+    for _ in range(main_runs):
+        net.run()
+    result = [(time.perf_counter() - began) * 1e3 / main_runs]
+    if run_individual:
+        times = np.array([net.run_timed() for _ in range(main_runs)], dtype=float).reshape(main_runs, -1)
+        result += (times.mean(axis=0) / 1e6).tolist()
+    return result
+
+
+def RegisteredOperators() -> list[str]:
+    """Types of all operators, custom ones too, sorted."""
+    return registry.types()
+
+
+# ---- helpers -----------------------------------------------------------------------------------------------------
+
+
+def _net_name(net: Any) -> str:
+    if hasattr(net, "Proto"):
+        net = net.Proto()
+    return net.name if hasattr(net, "SerializeToString") else blob_name(net)
+
+
+def _serialized(operator: Any) -> bytes:
+    if isinstance(operator, (bytes, OperatorDef)):
+        return operator if isinstance(operator, bytes) else operator.SerializeToString()
+    if hasattr(operator, "SerializeToString"):
+        return operator.SerializeToString()
+    raise ArgumentError(f"an operator must be an OperatorDef or its serialized bytes, not {type(operator).__name__}")
+
+
+def _check_device(device_option: Any) -> None:
+    if device_option is not None and getattr(device_option, "device_type", 0) != 0:
+        raise ArgumentError(f"only CPU devices are supported, not device type {device_option.device_type}")
+
