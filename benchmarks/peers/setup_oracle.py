@@ -4,7 +4,7 @@
 
 Caffe2 lives in the wheel `torch==1.8.1` (750 MB to download, x86-64 with AVX2 and FMA only); serverquant itself does
 not want it. The Python 3.9 is the one that the environment variable PYTHON39 names, else pyenv's newest 3.9, else
-`python3.9` on the path. Standard library only, so that any Python from 3.8 runs this. A folder that works is left alone.
+`python3.9` on the path. Standard library only: any Python from 3.8 runs this. A folder that works is left alone.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@
             assert not corpus.compare(want, got, case.compare[name])
 
 A value is a numpy array, an `Int8` (quantized tensor with its parameters) or a list of bytes (string tensor).
-`cases/*.npz` hold one family of cases each; `build.py` writes them and its docstring has the format.
+`cases/*.npz` hold one family of cases each; `build_cases.py` writes them and its docstring has the format.
 This module needs numpy alone: the judge shares no code with what it judges.
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import build
+import build_cases
 import corpus
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def test_every_case_of_the_slice_is_there() -> None:
 
 
 def test_every_operator_is_of_the_slice() -> None:
-    wanted = build.read_slice()
+    wanted = build_cases.read_slice()
     for case in corpus.cases():
         assert set(corpus.operators(case.net)) | set(corpus.operators(case.init or b"")) <= wanted, case
 

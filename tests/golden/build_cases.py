@@ -1,10 +1,10 @@
 """Writes `cases/*.npz`: of a folder with the whole golden corpus, the cases that serverquant must pass today.
 
-    python tests/golden/build.py CORPUS
+    python tests/golden/build_cases.py CORPUS
 
 The corpus (pairs NAME.json and NAME.npz, format "golden-1") was made with the real Caffe2 1.8.1 of the wheel torch
-1.8.1 on a CPU with AVX-512 VNNI. A case belongs here when every operator of its net and init net is in `slice.txt`: lines of an
-engine ("-" for none) and the types that have it. To take in more operators, add them there and run this again.
+1.8.1 on a CPU with AVX-512 VNNI. A case belongs here when every operator of its net and init net is in `slice.txt`:
+lines of an engine ("-" for none) and the types that have it. To take in more operators, add them and run this again.
 
 Format of a file here: two uint8 members. `manifest` is JSON: {"oracle", "seed", "cases": [...]}; in a case `net`,
 `init` (or null) and tensors are "at": [offset in bytes, dtype, shape] in `store`, where equal arrays lie only once.

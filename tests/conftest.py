@@ -1,0 +1,10 @@
+"""Puts the shared readers on the path: `cases` (nets/) and `corpus` (tests/golden/)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+for folder in (ROOT / "nets", ROOT / "tests" / "golden"):
+    sys.path.insert(0, str(folder))
