@@ -1,0 +1,148 @@
+"""fp32 matrix products, the same bytes on every instruction set and thread count.
+
+`pack()` turns weights into a `PackedWeightF32` for the fastest row of the kernel table that the ISA level allows;
+`gemm_f32` (cimport) or `gemm()` (arrays) runs. Contract and formula: gemm_f32.h. `kernels/conv_f32` uses the same tiles.
+"""
+import numpy as np
+
+from serverquant._base._isa cimport level
+from serverquant._base._threads cimport parallel_range, team_size
+
+from serverquant._base import _isa
+from serverquant._base.errors import ArgumentError, DTypeError, ShapeError
+from serverquant.kernels.row import KernelRow
+
+cdef extern from "../kernels/gemm_f32/gemm_f32.h" nogil:
+    ctypedef struct sq_gemm_f32_job:
+        const sq_packed_f32* packed
+        int64_t group
+        const float* a
+        int64_t m, lda
+        const float* bias
+        int32_t relu
+        float* out
+        int64_t ldc, team
+
+    int sq_gemm_f32_rows()
+    const sq_gemm_f32_row* sq_gemm_f32_row_at(int index)
+    int64_t sq_f32_group_floats(const sq_packed_f32* packed)
+    void sq_gemm_f32_pack(const sq_packed_f32* packed, const float* weights, float* data)
+    void sq_gemm_f32_range(const void* job, long long begin, long long end)
+
+
+def rows() -> list:
+    """The kernel table, in order of preference; tile = (rows, columns)."""
+    found = []
+    for i in range(sq_gemm_f32_rows()):
+        row = sq_gemm_f32_row_at(i)
+        found.append(KernelRow("gemm_f32", row.name.decode(), _isa.NAMES[row.isa], (row.mr, row.nr),
+                               _isa.NAMES[row.isa] in _isa.supported()))
+    return found
+
+
+cdef const sq_gemm_f32_row* choose_row(object name) except NULL:
+    """The first row that the ISA level allows, or the one with that name."""
+    cdef int i
+    for i in range(sq_gemm_f32_rows()):
+        row = sq_gemm_f32_row_at(i)
+        if name is None and row.isa <= level():
+            return row
+        if name is not None and row.name.decode() == name:
+            if _isa.NAMES[row.isa] not in _isa.supported():
+                raise ArgumentError(f"this machine cannot run the row {name}")
+            return row
+    raise ArgumentError(f"no gemm_f32 row is called {name}; there are {', '.join(r.name for r in rows())}")
+
+
+cdef class PackedWeightF32:
+    """Weights of all groups, packed for one row of the kernel table; made by `pack()`, never changed after."""
+
+    @property
+    def groups(self) -> int:
+        return self.raw.groups
+
+    @property
+    def n(self) -> int:
+        """Output columns of a group."""
+        return self.raw.n
+
+    @property
+    def k(self) -> int:
+        """Products that are added for one output."""
+        return self.raw.k
+
+    @property
+    def row(self) -> str:
+        """The row of the kernel table."""
+        return self.raw.row.name.decode()
+
+    @property
+    def isa(self) -> str:
+        """The instruction set of the row."""
+        return _isa.NAMES[self.raw.row.isa]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the packed form."""
+        return self._buffer.nbytes
+
+    def __repr__(self) -> str:
+        return f"PackedWeightF32({self.groups} x {self.n} x {self.k}, {self.row}, {self.nbytes} bytes)"
+
+
+def pack(weights, groups: int = 1, row: str | None = None) -> PackedWeightF32:
+    """Pack weights for the current ISA level.
+
+    weights: float32 [groups * n, k]. row: name of a row of the kernel table instead of the best one.
+    """
+    if weights.dtype != np.float32:
+        raise DTypeError(f"weights must be float32, not {weights.dtype}")
+    if weights.ndim != 2 or groups < 1 or weights.shape[0] % groups:
+        raise ShapeError(f"weights of shape {weights.shape} do not divide into {groups} groups of rows")
+    cdef const float[:, ::1] source = np.ascontiguousarray(weights)
+    cdef PackedWeightF32 packed = PackedWeightF32()
+    packed.raw.row = choose_row(row)
+    packed.raw.groups, packed.raw.n, packed.raw.k = groups, weights.shape[0] // groups, weights.shape[1]
+    # One vector more: the last tile may read up to a whole vector.
+    buffer = np.zeros(groups * sq_f32_group_floats(&packed.raw) + 32, np.float32)
+    cdef float[::1] data = buffer[-buffer.ctypes.data % 64 // 4:]
+    packed._buffer = buffer
+    packed.raw.data = &data[0]
+    if source.size:
+        with nogil:
+            sq_gemm_f32_pack(&packed.raw, &source[0, 0], &data[0])
+    return packed
+
+
+cdef void gemm_f32(const sq_packed_f32* packed, int64_t group, const float* a, int64_t m, int64_t lda,
+                   const float* bias, bint relu, float* out, int64_t ldc, int team) noexcept nogil:
+    cdef sq_gemm_f32_job job
+    job.packed, job.group, job.a, job.m, job.lda = packed, group, a, m, lda
+    job.bias, job.relu, job.out, job.ldc, job.team = bias, relu, out, ldc, team
+    parallel_range(sq_gemm_f32_range, &job, team, 1, team)
+
+
+def gemm(a, PackedWeightF32 packed, bias=None, group: int = 0, relu: bool = False) -> np.ndarray:
+    """a [m, k] x group `group` of the packed weights, + bias [n] or None, then max(0, .) if relu: float32 [m, n]."""
+    if a.dtype != np.float32 or (bias is not None and bias.dtype != np.float32):
+        raise DTypeError("the matrix and the bias must be float32")
+    if a.ndim != 2 or a.shape[1] != packed.raw.k or (bias is not None and bias.shape != (packed.raw.n,)):
+        raise ShapeError(f"a {a.shape} and bias {None if bias is None else bias.shape} do not fit {packed}")
+    if not 0 <= group < packed.raw.groups:
+        raise ArgumentError(f"there is no group {group} in {packed}")
+    out = np.empty((a.shape[0], packed.raw.n), np.float32)
+    if not out.size:
+        return out
+    # Room for an address where there is nothing to read.
+    cdef const float[::1] a_view = np.ascontiguousarray(a).ravel() if a.size else np.zeros(1, np.float32)
+    cdef const float[::1] bias_view = None if bias is None else np.ascontiguousarray(bias)
+    cdef float[:, ::1] out_view = out
+    cdef const float* bias_at = NULL
+    if bias is not None:
+        bias_at = &bias_view[0]
+    cdef int64_t m = a.shape[0], which = group
+    cdef bint with_relu = relu
+    with nogil:
+        gemm_f32(&packed.raw, which, &a_view[0], m, packed.raw.k, bias_at, with_relu, &out_view[0, 0], packed.raw.n,
+                 team_size(m * packed.raw.n * packed.raw.k))
+    return out
