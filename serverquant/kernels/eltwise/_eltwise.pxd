@@ -1,0 +1,74 @@
+"""Sums and products of arrays, int8 and plain: see eltwise.h for each formula.
+
+n counts elements. All use as many threads as pay and give the same bytes on every instruction set and thread count.
+y may be one of the inputs. `relu` raises what lies below y's zero point to it.
+"""
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+cdef extern from "eltwise.h" nogil:
+    # One input of a slow sum; data is uint8_t, or float when is_float (scale and zero_point then are not read).
+    # mid = 0: as long as the output. mid > 0: output element i takes element (i / post) % mid (old-style broadcast).
+    ctypedef struct sq_slow_input:
+        const void* data
+        int is_float
+        float scale
+        int32_t zero_point
+        long long mid
+        long long post
+
+    ctypedef struct sq_add_mobile_job:
+        const uint8_t* a
+        const uint8_t* b
+        uint8_t* y
+        int32_t a_multiplier
+        int32_t b_multiplier
+        int32_t bias
+        int32_t shift
+        int32_t y_zero_point
+        int32_t lo
+
+    enum:
+        SQ_MAX_DIMS
+
+# Element types of the plain functions.
+cdef enum:
+    F32 = 0
+    F64 = 1
+    I32 = 2
+    I64 = 3
+
+# Their operations.
+cdef enum:
+    ADD = 0
+    MUL = 1
+
+# Server set: exactly two Int8 inputs of one shape ("fast sum").
+cdef void add_u8_fast(const uint8_t* a, float a_scale, int a_zero_point, const uint8_t* b, float b_scale,
+                      int b_zero_point, uint8_t* y, float y_scale, int y_zero_point, bint relu,
+                      long long n) noexcept nogil
+
+# Server set, everything else ("slow sum"), through intermediate parameters of `bits` bits (16 in Caffe2).
+# float_signed: Sum clamps float inputs as signed numbers, Add as unsigned ones.
+cdef void sum_u8_slow(const sq_slow_input* inputs, int count, float mid_scale, int mid_zero_point, int bits,
+                      bint float_signed, uint8_t* y, float y_scale, int y_zero_point, bint relu,
+                      long long n) noexcept nogil
+
+# Mobile set. Prepare once: multipliers into `job`; -1 when a ratio of scales lies outside [2^-14, 2^8). Then run.
+cdef int add_u8_mobile_prepare(sq_add_mobile_job* job, float a_scale, int a_zero_point, float b_scale,
+                               int b_zero_point, float y_scale, int y_zero_point, bint relu) noexcept nogil
+cdef void add_u8_mobile(sq_add_mobile_job* job, const uint8_t* a, const uint8_t* b, uint8_t* y,
+                        long long n) noexcept nogil
+
+# y = a op b, equal shapes.
+cdef void binary(int op, int dtype, const void* a, const void* b, void* y, long long n) noexcept nogil
+
+# The same over a grid of 0 <= ndim <= SQ_MAX_DIMS dims (outermost first); strides in elements, 0 = repeated; y dense.
+cdef void binary_strided(int op, int dtype, const void* a, const int64_t* a_strides, const void* b,
+                         const int64_t* b_strides, void* y, int ndim, const int64_t* dims) noexcept nogil
+
+# Old-style broadcast: a and y are (pre, mid, post), b is (mid,).
+cdef void binary_middle(int op, int dtype, const void* a, const void* b, void* y, long long pre, long long mid,
+                        long long post) noexcept nogil
+
+# y = ((x0 + x1) + x2) + ..., count >= 1 inputs.
+cdef void sum_in_order(int dtype, const void* const* inputs, int count, void* y, long long n) noexcept nogil

@@ -1,0 +1,100 @@
+/* Sums and products of arrays: int8 with quantization parameters, and plain numbers.
+ *
+ * Items are output elements. y may be one of the inputs (same address, same shape); otherwise arrays do not overlap.
+ * s = scale, z = zero point, q = stored byte, rne = round half to even, f32() = rounded to single precision.
+ *
+ *   add_u8_fast    Server set, two Int8 inputs of one shape. Elements of whole blocks of 32 from the start of the array:
+ *                    o = fma(-za, sa, f32(-(zb * sb)));  t = fma(qb, sb, fma(qa, sa, o))
+ *                    y = rne(clamp(fma(t, f32(1/sy), zy), lo, 255))
+ *                  the n % 32 elements behind them:
+ *                    t = fma(qb - zb, sb, f32((qa - za) * sa));  y = rne(clamp(f32(zy + f32(t/sy)), lo, 255))
+ *                  Ranges may begin anywhere: an element's formula depends on its place in the whole array alone.
+ *   sum_u8_slow    Server set, any number of inputs, each Int8 or float, through intermediate parameters si, zi of
+ *                  `bits` bits. Int8: clamp(rne(f32((q-z) * f32(s/si))) + zi, 0, 2^bits - 1). float:
+ *                  clamp(rne(f32(f32(x * f32(1/si)) + zi)), float_lo, float_hi). acc = their sum - count * zi;
+ *                  y = clamp(rne(f32(acc * f32(si/sy))) + zy, lo, 255).
+ *   add_u8_mobile  Mobile set: acc = qa*ma + qb*mb + bias in int32;
+ *                  y = clamp((acc >> shift) + (((acc & mask) - (acc < 0)) > mask >> 1) + zy, lo, 255), mask = 2^shift-1.
+ *   add_T, mul_T   y = a + b, a * b. T: f32, f64, i32, i64 (integers wrap).
+ *   add_strided_T, mul_strided_T   the same over a grid: a and b at their strides (0 = repeated), y dense.
+ *   sum_T          ((x0 + x1) + x2) + ...
+ */
+#ifndef SERVERQUANT_ELTWISE_H
+#define SERVERQUANT_ELTWISE_H
+
+#include <stdint.h>
+
+#include "serverquant/rows.h"
+
+typedef struct {
+    const uint8_t* a;
+    const uint8_t* b;
+    uint8_t* y;
+    long long n;       /* elements of the whole array */
+    float a_scale, b_scale, y_scale;
+    int32_t a_zero_point, b_zero_point, y_zero_point;
+    int32_t lo;        /* 0; y_zero_point for a fused Relu */
+} sq_add_u8_job;
+
+typedef struct {
+    const void* data;  /* uint8_t or float */
+    int is_float;
+    float scale;       /* of an Int8 input; a float input has none */
+    int32_t zero_point;
+    /* Old-style broadcast: output element i takes input element (i / post) % mid. mid = 0: element i. */
+    long long mid, post;
+} sq_slow_input;
+
+typedef struct {
+    const sq_slow_input* inputs;
+    int count;
+    uint8_t* y;
+    float mid_scale, y_scale;
+    int32_t mid_zero_point, y_zero_point;
+    int32_t bits, float_lo, float_hi;
+    int32_t lo;        /* 0; y_zero_point for a fused Relu */
+} sq_sum_slow_job;
+
+typedef struct {
+    const uint8_t* a;
+    const uint8_t* b;
+    uint8_t* y;
+    int32_t a_multiplier, b_multiplier, bias, shift; /* 0 <= shift <= 31 */
+    int32_t y_zero_point, lo;
+} sq_add_mobile_job;
+
+typedef struct {
+    const void* a;
+    const void* b;
+    void* y;
+} sq_binary_job;
+
+enum { SQ_MAX_DIMS = 16 };
+
+typedef struct {
+    const void* a;
+    const void* b;
+    void* y;
+    int ndim;                        /* 1..SQ_MAX_DIMS */
+    int64_t dims[SQ_MAX_DIMS];       /* outermost first, each > 0 */
+    int64_t a_strides[SQ_MAX_DIMS];  /* elements */
+    int64_t b_strides[SQ_MAX_DIMS];
+} sq_strided_job;
+
+typedef struct {
+    const void* const* inputs;
+    int count;                       /* >= 1 */
+    void* y;
+} sq_sum_job;
+
+/* Fills multipliers, bias and shift. Returns -1 when a scale ratio lies outside [2^-14, 2^8). */
+int sq_add_mobile_prepare(sq_add_mobile_job* job, float a_scale, int32_t a_zero_point, float b_scale,
+                          int32_t b_zero_point, float y_scale);
+
+/* Joins neighbouring dims that both inputs walk in one stride, and drops dims of 1. */
+void sq_strided_collapse(sq_strided_job* job);
+
+extern const sq_row sq_eltwise_rows[];
+extern const int sq_eltwise_row_count;
+
+#endif

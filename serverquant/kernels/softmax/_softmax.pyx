@@ -1,0 +1,55 @@
+"""Softmax of float rows, and its exponential. See softmax.h.
+
+The `py_` functions run the same code on contiguous arrays, for tests and tools.
+"""
+from serverquant._base._isa cimport level
+from serverquant._base._threads cimport parallel_range, range_fn, team_size
+from serverquant.kernels._rows cimport fill_levels, row_objects, sq_row
+
+cdef extern from "softmax.h" nogil:
+    const sq_row* sq_softmax_rows
+    const int sq_softmax_row_count
+
+    ctypedef struct sq_softmax_job:
+        const float* x
+        float* y
+        long long d
+
+# Elementary operations of one exponential, for the choice of the team.
+cdef enum:
+    EXP_WORK = 8
+
+cdef range_fn[3] SOFTMAX, EXP
+
+fill_levels(SOFTMAX, sq_softmax_rows, sq_softmax_row_count, b"softmax_f32")
+fill_levels(EXP, sq_softmax_rows, sq_softmax_row_count, b"exp_f32")
+
+
+def rows() -> list:
+    """The kernel table, fastest first for each op."""
+    return row_objects("softmax", sq_softmax_rows, sq_softmax_row_count)
+
+
+cdef void softmax_f32(const float* x, float* y, long long rows, long long d) noexcept nogil:
+    cdef sq_softmax_job job
+    job.x = x
+    job.y = y
+    job.d = d
+    if d > 0:
+        parallel_range(SOFTMAX[level()], &job, rows, 1, team_size(rows * d * EXP_WORK))
+
+
+cdef void exp_f32(const float* x, float* y, long long n) noexcept nogil:
+    cdef sq_softmax_job job
+    job.x = x
+    job.y = y
+    job.d = 1
+    parallel_range(EXP[level()], &job, n, 16, team_size(n * EXP_WORK))
+
+
+def py_softmax_f32(const float[:, ::1] x, float[:, ::1] y) -> None:
+    softmax_f32(&x[0, 0], &y[0, 0], x.shape[0], x.shape[1])
+
+
+def py_exp_f32(const float[::1] x, float[::1] y) -> None:
+    exp_f32(&x[0], &y[0], x.shape[0])

@@ -1,0 +1,23 @@
+/* Softmax of rows. Items are rows of d floats; y may be x.
+ *
+ *   softmax_f32   m = largest of the row, NaN passed over; e[i] = exp(f32(x[i] - m)), our own exponential (scalar.h);
+ *                 sixteen partial sums: number k adds e[k], e[k+16], e[k+32], ... in that order; they are combined
+ *                 by halves: k with k+8, then k+4, k+2, k+1; y[i] = f32(e[i] / sum).
+ *   exp_f32       the exponential alone; items are elements
+ *   A row with NaN or +inf, or of -inf alone, becomes all NaN.
+ */
+#ifndef SERVERQUANT_SOFTMAX_H
+#define SERVERQUANT_SOFTMAX_H
+
+#include "serverquant/rows.h"
+
+typedef struct {
+    const float* x;
+    float* y;
+    long long d;       /* > 0; floats of a row */
+} sq_softmax_job;
+
+extern const sq_row sq_softmax_rows[];
+extern const int sq_softmax_row_count;
+
+#endif

@@ -1,0 +1,26 @@
+"""Moving elements and bytes: see transpose.h. x and y do not overlap. elem_bytes is 1, 2, 4 or 8."""
+from libc.stdint cimport int64_t
+
+cdef extern from "transpose.h" nogil:
+    enum:
+        SQ_PERMUTE_DIMS
+
+# y (batch, cols, rows) = x (batch, rows, cols). NCHW -> NHWC: rows = C, cols = H*W; back: rows = H*W, cols = C.
+cdef void transpose_2d(int elem_bytes, const void* x, void* y, long long batch, long long rows,
+                       long long cols) noexcept nogil
+
+# numpy's transpose: dim d of y is dim axes[d] of x. 0 <= ndim <= SQ_PERMUTE_DIMS; axes is a permutation.
+cdef void permute(int elem_bytes, const void* x, void* y, int ndim, const int64_t* x_dims,
+                  const int* axes) noexcept nogil
+
+# y (outer, count, slice) = x (outer, dim, slice) at `indices` of 4 or 8 bytes. Returns -1, or the position of the first
+# index that is not in 0..dim-1: then nothing was written.
+cdef long long gather(const void* x, void* y, const void* indices, int index_bytes, long long count, long long outer,
+                      long long dim, long long slice_bytes) noexcept nogil
+
+# `rows` rows of `row_bytes` from x at one pitch to y at another (bytes): a part of Concat or Split.
+cdef void copy_rows(const void* x, long long x_pitch, void* y, long long y_pitch, long long row_bytes,
+                    long long rows) noexcept nogil
+
+# n bytes.
+cdef void copy_bytes(const void* x, void* y, long long n) noexcept nogil

@@ -1,0 +1,207 @@
+"""Moving elements and bytes. See transpose.h.
+
+The `py_` functions run the same code on contiguous arrays, for tests and tools.
+"""
+from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memcpy
+
+from serverquant._base._isa cimport level
+from serverquant._base._threads cimport parallel_range, range_fn, team_size
+from serverquant.kernels._rows cimport fill_levels, row_objects, sq_row
+
+cdef extern from "transpose.h" nogil:
+    const sq_row* sq_transpose_rows
+    const int sq_transpose_row_count
+    enum:
+        SQ_TILE
+
+    ctypedef struct sq_transpose_job:
+        const void* x
+        void* y
+        long long rows
+        long long cols
+
+    ctypedef struct sq_permute_job:
+        const void* x
+        void* y
+        int ndim
+        int64_t* dims
+        int64_t* strides
+
+    ctypedef struct sq_gather_job:
+        const void* x
+        void* y
+        const void* indices
+        int index_bytes
+        long long count
+        long long dim
+        long long slice_bytes
+
+    ctypedef struct sq_copy_job:
+        const void* x
+        void* y
+        long long x_pitch
+        long long y_pitch
+        long long row_bytes
+
+    void sq_permute_prepare(sq_permute_job* job, int ndim, const int64_t* x_dims, const int* axes)
+    long long sq_gather_check(const void* indices, int index_bytes, long long count, long long dim)
+
+# Inner borders of ranges of elements: whole cache lines of bytes.
+cdef enum:
+    ALIGN = 64
+
+# Bytes that memcpy moves in the time of one elementary operation.
+cdef enum:
+    BYTES_PER_WORK = 8
+
+# A single copy is cut into rows of this many bytes.
+cdef enum:
+    COPY_ROW = 4096
+
+cdef range_fn[4][3] TRANSPOSE_2D, PERMUTE   # [log2 of the element's bytes][level]
+cdef range_fn[3] GATHER, COPY_ROWS
+
+
+cdef int _choose_rows() except -1:
+    cdef const sq_row* rows = sq_transpose_rows
+    cdef int count = sq_transpose_row_count
+    for k, size in enumerate((b"1", b"2", b"4", b"8")):
+        fill_levels(TRANSPOSE_2D[<int>k], rows, count, b"transpose_2d_" + size)
+        fill_levels(PERMUTE[<int>k], rows, count, b"permute_" + size)
+    fill_levels(GATHER, rows, count, b"gather")
+    fill_levels(COPY_ROWS, rows, count, b"copy_rows")
+    return 0
+
+
+_choose_rows()
+
+
+def rows() -> list:
+    """The kernel table, fastest first for each op."""
+    return row_objects("transpose", sq_transpose_rows, sq_transpose_row_count)
+
+
+cdef inline int _log2(int elem_bytes) noexcept nogil:
+    return 0 if elem_bytes == 1 else 1 if elem_bytes == 2 else 2 if elem_bytes == 4 else 3
+
+
+cdef void transpose_2d(int elem_bytes, const void* x, void* y, long long batch, long long rows,
+                       long long cols) noexcept nogil:
+    cdef sq_transpose_job job
+    cdef long long tiles
+    if rows <= 1 or cols <= 1:
+        copy_bytes(x, y, batch * rows * cols * elem_bytes)
+        return
+    job.x = x
+    job.y = y
+    job.rows = rows
+    job.cols = cols
+    tiles = batch * ((rows + SQ_TILE - 1) // SQ_TILE) * ((cols + SQ_TILE - 1) // SQ_TILE)
+    parallel_range(TRANSPOSE_2D[_log2(elem_bytes)][level()], &job, tiles, 1, team_size(batch * rows * cols))
+
+
+cdef void permute(int elem_bytes, const void* x, void* y, int ndim, const int64_t* x_dims,
+                  const int* axes) noexcept nogil:
+    cdef sq_permute_job job
+    cdef long long n = 1
+    cdef int d
+    for d in range(ndim):
+        n *= x_dims[d]
+    if n == 0:
+        return
+    sq_permute_prepare(&job, ndim, x_dims, axes)
+    d = job.ndim - 1
+    if d == 0:
+        copy_bytes(x, y, n * elem_bytes)
+        return
+    # The last two dims swapped, and whatever stands before them in place, is a batch of plain transpositions.
+    if job.strides[d - 1] == 1 and job.strides[d] == job.dims[d - 1] and (
+            d == 1 or (d == 2 and job.strides[0] == job.dims[1] * job.dims[2])):
+        transpose_2d(elem_bytes, x, y, n // (job.dims[d] * job.dims[d - 1]), job.dims[d], job.dims[d - 1])
+        return
+    job.x = x
+    job.y = y
+    parallel_range(PERMUTE[_log2(elem_bytes)][level()], &job, n, ALIGN, team_size(n))
+
+
+cdef long long gather(const void* x, void* y, const void* indices, int index_bytes, long long count, long long outer,
+                      long long dim, long long slice_bytes) noexcept nogil:
+    cdef sq_gather_job job
+    cdef long long bad = sq_gather_check(indices, index_bytes, count, dim)
+    if bad >= 0:
+        return bad
+    job.x = x
+    job.y = y
+    job.indices = indices
+    job.index_bytes = index_bytes
+    job.count = count
+    job.dim = dim
+    job.slice_bytes = slice_bytes
+    parallel_range(GATHER[level()], &job, outer * count, 1, team_size(outer * count * (1 + slice_bytes // BYTES_PER_WORK)))
+    return -1
+
+
+cdef void copy_rows(const void* x, long long x_pitch, void* y, long long y_pitch, long long row_bytes,
+                    long long rows) noexcept nogil:
+    cdef sq_copy_job job
+    if x_pitch == row_bytes and y_pitch == row_bytes:
+        copy_bytes(x, y, row_bytes * rows)
+        return
+    job.x = x
+    job.y = y
+    job.x_pitch = x_pitch
+    job.y_pitch = y_pitch
+    job.row_bytes = row_bytes
+    parallel_range(COPY_ROWS[level()], &job, rows, 1, team_size(rows * (1 + row_bytes // BYTES_PER_WORK)))
+
+
+cdef void copy_bytes(const void* x, void* y, long long n) noexcept nogil:
+    cdef sq_copy_job job
+    cdef long long whole = n // COPY_ROW
+    cdef int team = team_size(n // BYTES_PER_WORK)
+    if team == 1 or whole < team:
+        memcpy(y, x, n)
+        return
+    job.x = x
+    job.y = y
+    job.x_pitch = job.y_pitch = job.row_bytes = COPY_ROW
+    parallel_range(COPY_ROWS[level()], &job, whole, 1, team)
+    memcpy(<char*>y + whole * COPY_ROW, <const char*>x + whole * COPY_ROW, n - whole * COPY_ROW)
+
+
+cdef const uint8_t[::1] _bytes(array):
+    return array.reshape(-1).view("uint8")
+
+
+cdef uint8_t[::1] _writable_bytes(array):
+    return array.reshape(-1).view("uint8")
+
+
+def py_transpose_2d(x, y) -> None:
+    """x: (batch, rows, cols); y: (batch, cols, rows)."""
+    transpose_2d(x.itemsize, &_bytes(x)[0], &_writable_bytes(y)[0], x.shape[0], x.shape[1], x.shape[2])
+
+
+def py_permute(x, y, tuple axes) -> None:
+    """y = x.transpose(axes)."""
+    cdef int64_t[SQ_PERMUTE_DIMS] dims
+    cdef int[SQ_PERMUTE_DIMS] native_axes
+    cdef int d
+    for d in range(x.ndim):
+        dims[d], native_axes[d] = x.shape[d], axes[d]
+    permute(x.itemsize, &_bytes(x)[0], &_writable_bytes(y)[0], x.ndim, dims, native_axes)
+
+
+def py_gather(x, y, indices) -> int:
+    """x: (outer, dim, slice); y: (outer, count, slice). Returns -1 or the position of a bad index."""
+    return gather(&_bytes(x)[0], &_writable_bytes(y)[0], &_bytes(indices)[0], indices.itemsize, indices.size,
+                  x.shape[0], x.shape[1], x.shape[2] * x.itemsize)
+
+
+def py_copy_rows(x, y, long long x_pitch, long long y_pitch, long long row_bytes, long long rows) -> None:
+    copy_rows(&_bytes(x)[0], x_pitch, &_writable_bytes(y)[0], y_pitch, row_bytes, rows)
+
+
+def py_copy_bytes(x, y) -> None:
+    copy_bytes(&_bytes(x)[0], &_writable_bytes(y)[0], x.nbytes)

@@ -1,0 +1,57 @@
+/* Moving elements of 1, 2, 4 or 8 bytes. No arithmetic: NaN payloads survive. x and y do not overlap.
+ *
+ *   transpose_2d_1 _2 _4 _8   y[b][c][r] = x[b][r][c]. Items are tiles of SQ_TILE x SQ_TILE elements, numbered
+ *                             through batch, then rows, then columns.
+ *   permute_1 _2 _4 _8        y dense, read at strides. Items are elements of y.
+ *   gather                    y[o][i] = x[o][index[i]] for slices of `slice_bytes`. Items are slices of y.
+ *   copy_rows                 rows of `row_bytes` from one pitch to another. Items are rows.
+ */
+#ifndef SERVERQUANT_TRANSPOSE_H
+#define SERVERQUANT_TRANSPOSE_H
+
+#include <stdint.h>
+
+#include "serverquant/rows.h"
+
+enum { SQ_TILE = 64, SQ_PERMUTE_DIMS = 16 };
+
+typedef struct {
+    const void* x;
+    void* y;
+    long long rows, cols; /* of x, in elements, both > 0 */
+} sq_transpose_job;
+
+typedef struct {
+    const void* x;
+    void* y;
+    int ndim;                          /* 1..SQ_PERMUTE_DIMS */
+    int64_t dims[SQ_PERMUTE_DIMS];     /* of y, outermost first, each > 0 */
+    int64_t strides[SQ_PERMUTE_DIMS];  /* in x, elements */
+} sq_permute_job;
+
+typedef struct {
+    const void* x;
+    void* y;
+    const void* indices;
+    int index_bytes;       /* 4 or 8 */
+    long long count;       /* indices */
+    long long dim;         /* slices of x along the axis; 0 <= index < dim */
+    long long slice_bytes;
+} sq_gather_job;
+
+typedef struct {
+    const void* x;
+    void* y;
+    long long x_pitch, y_pitch, row_bytes;
+} sq_copy_job;
+
+/* y = x with axes permuted as numpy does: dim d of y is dim axes[d] of x. Neighbours that stay together are joined. */
+void sq_permute_prepare(sq_permute_job* job, int ndim, const int64_t* x_dims, const int* axes);
+
+/* Position of the first index outside 0 <= index < dim; -1 if there is none. */
+long long sq_gather_check(const void* indices, int index_bytes, long long count, long long dim);
+
+extern const sq_row sq_transpose_rows[];
+extern const int sq_transpose_row_count;
+
+#endif
