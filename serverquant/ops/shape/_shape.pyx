@@ -16,18 +16,23 @@ cdef inline void pass_qparams(sq_tensor* x, sq_tensor* y) noexcept nogil:
 
 cdef struct Reshape:
     int ndim
+    bint narrow             # output 1 is int32, as the second input was
     int64_t dims[16]        # the input's: in place the blob has the new shape by now
 
 cdef int run_reshape(sq_step* s) noexcept nogil:
     cdef Reshape* c = <Reshape*>s.ctx
     cdef sq_tensor* x = s.in_[0]
-    cdef int64_t* old = <int64_t*>s.out[1].data
+    cdef int64_t dim
+    cdef int i
     if s.out[0].data != x.data:
         memcpy(s.out[0].data, x.data, x.shape.size * x.shape.item_bytes)
         pass_qparams(x, s.out[0])
-    memcpy(old, c.dims, c.ndim * sizeof(int64_t))
-    if s.rows:
-        old[0] = s.out[0].shape.dims[0]
+    for i in range(c.ndim):
+        dim = s.out[0].shape.dims[0] if s.rows and i == 0 else c.dims[i]
+        if c.narrow:
+            (<int32_t*>s.out[1].data)[i] = <int32_t>dim
+        else:
+            (<int64_t*>s.out[1].data)[i] = dim
     return SQ_OK
 
 
@@ -44,12 +49,12 @@ cdef int rebatch_reshape(sq_step* s, const sq_shape* const* inputs, sq_shape* co
     return SQ_OK if others == inputs[0].size else 1
 
 
-def reshape_step(rows, dims) -> Step:
+def reshape_step(rows, dims, bint narrow) -> Step:
     """The same elements; output 1 gets the input's dims. With `rows` the first dim may change from run to run."""
     cdef Step step = Step()
     cdef Reshape* c = <Reshape*>step.new_context(sizeof(Reshape))
     cdef int i
-    c.ndim = len(dims)
+    c.ndim, c.narrow = len(dims), narrow
     for i in range(c.ndim):
         c.dims[i] = dims[i]
     step.c.run = run_reshape

@@ -37,7 +37,9 @@ class Reshape(Movement):
     """The same elements in another shape; output 1 holds the old one."""
 
     def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
-        return super().output_type(ins, i) if i == 0 else (dtypes.INT64, TENSOR)
+        if i == 0:
+            return super().output_type(ins, i)
+        return ins[1].dtype if len(ins) == 2 else dtypes.INT64, TENSOR
 
     def setup(self) -> None:
         if len(self.inputs) == 1 and not self.given("shape"):
@@ -47,14 +49,14 @@ class Reshape(Movement):
         if outs[0].kind == EMPTY:
             return PythonStep(self._run_late)
         rows = leading_dim_kept(ins, outs, self.args.shape) if len(ins) == 1 else 0
-        return _shape.reshape_step(rows, ins[0].dims)
+        return _shape.reshape_step(rows, ins[0].dims, outs[1].dtype == dtypes.INT32)
 
     def _run_late(self, inputs: list[Blob], outputs: list[Blob]) -> None:
         """With a shape that another operator of the net has computed."""
         x, old = inputs[0], inputs[0].dims
         y = x.view().reshape(resolve_reshape([int(d) for d in inputs[1].view().flat], old))
         outputs[0].feed(Int8(y, x.scale, x.zero_point) if x.kind == INT8 else y)
-        outputs[1].feed(np.array(old, np.int64))
+        outputs[1].feed(np.array(old, inputs[1].view().dtype))
 
 
 @register("Flatten")
