@@ -82,7 +82,7 @@ def pack_conv(weights, groups: int = 1, zero_point=0, row: str | None = None) ->
     weights = np.asarray(weights)
     if weights.ndim < 3 or 0 in weights.shape:
         raise ShapeError(f"weights must be [out_channels, kernel..., in_channels / groups], not {weights.shape}")
-    taps = int(np.prod(weights.shape[1:-1]))
+    taps = int(np.prod(weights.shape[1:weights.ndim - 1]))
     return pack(weights.reshape(weights.shape[0], -1), groups, taps, zero_point, row)
 
 
