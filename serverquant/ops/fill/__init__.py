@@ -1,1 +1,0 @@
-"""Operators that make blobs: given values, constants, random numbers."""

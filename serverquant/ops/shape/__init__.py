@@ -1,1 +1,0 @@
-"""Operators that move elements or change shapes: no arithmetic."""

@@ -1,1 +1,0 @@
-"""Operators of one input, element by element."""
