@@ -220,6 +220,11 @@ cdef class Blob:
         self._feed_array(array, dtypes.from_numpy(array.dtype), SQ_INT8)
         self.t.scale, self.t.zero_point = scale, zero_point
 
+    def set_qparams(self, scale, zero_point):
+        """Scale and zero point of an Int8 tensor whose data is there already."""
+        check_qparams(scale, zero_point, _NUMPY[self.t.shape.dtype])
+        self.t.scale, self.t.zero_point = scale, zero_point
+
     def feed_object(self, value):
         """Hold a Python object, such as packed weights."""
         self.clear()

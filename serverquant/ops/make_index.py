@@ -27,14 +27,14 @@ def types_in(source: str) -> Iterator[str]:
 
 
 def modules() -> dict[str, tuple[str, ...]]:
-    """Schemas come first: an engine's class is registered under its type's schema."""
+    """A family's schemas come first: an engine's class is registered under its type's schema."""
     found: dict[str, list[str]] = {}
-    files = sorted(HERE.glob("*/*.py"), key=lambda p: (p.stem != "schema", str(p)))
-    for file in files:
+    for file in sorted(HERE.glob("*/*.py")):
+        family = f"serverquant.ops.{file.parent.name}"
         for name in types_in(file.read_text()):
-            module = f"serverquant.ops.{file.parent.name}.{file.stem}"
-            if module not in found.setdefault(name, []):
-                found[name].append(module)
+            listed = found.setdefault(name, [f"{family}.schema"] if (file.parent / "schema.py").exists() else [])
+            if f"{family}.{file.stem}" not in listed:
+                listed.append(f"{family}.{file.stem}")
     return {name: tuple(found[name]) for name in sorted(found)}
 
 

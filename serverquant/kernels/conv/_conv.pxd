@@ -1,0 +1,28 @@
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+from serverquant.kernels.gemm._gemm cimport PackedWeight, sq_epilogue, sq_packed
+
+cdef extern from "../kernels/conv/conv.h" nogil:
+    ctypedef struct sq_conv_geometry:
+        int64_t batch
+        int32_t[3] in_ "in"
+        int32_t[3] out
+        int32_t[3] kernel
+        int32_t[3] stride
+        int32_t[3] dilation
+        int32_t[3] pad
+        int32_t groups, in_channels, out_channels
+
+
+cdef class Geometry:
+    cdef sq_conv_geometry raw       # its `batch` may be changed between runs
+    cdef readonly tuple spatial     # output sizes
+
+
+# Bytes that conv_u8 needs on up to `threads` threads, whatever the batch. 0 is possible.
+cdef int64_t conv_scratch_bytes(const sq_conv_geometry* geometry, const sq_packed* packed, int threads) noexcept nogil
+
+# y = epilogue(convolution of x), all channels last. scratch: conv_scratch_bytes(.., threads) bytes aligned to 64.
+# Padding counts as x_zero_point. Always returns 0.
+cdef int conv_u8(const sq_conv_geometry* geometry, const sq_packed* packed, const sq_epilogue* ep, int x_zero_point,
+                 const uint8_t* x, void* y, uint8_t* scratch, int threads) noexcept nogil

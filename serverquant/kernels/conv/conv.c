@@ -1,0 +1,140 @@
+/* Row sources of convolutions. Both walk runs of output pixels that share an image row. */
+#include "conv.h"
+
+#include <string.h>
+
+/* Output pixels of one image row: begin <= x < end of row (b, z, y). */
+typedef struct run {
+    int64_t image;   /* b */
+    int32_t z, y;
+    int32_t begin, end;
+} run;
+
+/* The run that starts with pixel m and ends before pixel m1. */
+static run run_at(const sq_conv_geometry* g, int64_t m, int64_t m1) {
+    run r;
+    int64_t row = m / g->out[2];
+    r.begin = (int32_t)(m % g->out[2]);
+    r.end = m1 - m < g->out[2] - r.begin ? (int32_t)(r.begin + m1 - m) : g->out[2];
+    r.y = (int32_t)(row % g->out[1]);
+    r.z = (int32_t)(row / g->out[1] % g->out[0]);
+    r.image = row / g->out[1] / g->out[0];
+    return r;
+}
+
+/* The input row that taps (kz, ky) of the run read, or NULL where it is padding. */
+static const uint8_t* input_row(const sq_conv_source* s, const run* r, int32_t kz, int32_t ky) {
+    const sq_conv_geometry* g = s->geometry;
+    int64_t z = (int64_t)r->z * g->stride[0] - g->pad[0] + (int64_t)kz * g->dilation[0];
+    int64_t y = (int64_t)r->y * g->stride[1] - g->pad[1] + (int64_t)ky * g->dilation[1];
+    if (z < 0 || z >= g->in[0] || y < 0 || y >= g->in[1]) return NULL;
+    return s->x + (((r->image * g->in[0] + z) * g->in[1] + y) * g->in[2]) * g->in_channels;
+}
+
+/* Column that tap kx of output column `x` reads; outside 0 .. in[2] it is padding. */
+static inline int64_t input_column(const sq_conv_geometry* g, int32_t x, int32_t kx) {
+    return (int64_t)x * g->stride[2] - g->pad[2] + (int64_t)kx * g->dilation[2];
+}
+
+/* Pointers of one tap for a run. */
+static void point_tap(const sq_conv_source* s, const run* r, const uint8_t* row, int32_t kx, const uint8_t** to) {
+    const sq_conv_geometry* g = s->geometry;
+    int64_t column = input_column(g, r->begin, kx), step = (int64_t)g->stride[2];
+    for (int32_t x = r->begin; x < r->end; x++, column += step)
+        *to++ = row && column >= 0 && column < g->in[2] ? row + column * g->in_channels : s->padding;
+}
+
+static void fill_pointers(const sq_source* source, int64_t m0, int64_t m1, int32_t group, const uint8_t** rows,
+                          uint8_t* copy) {
+    (void)group, (void)copy;
+    const sq_conv_source* s = (const sq_conv_source*)source;
+    const sq_conv_geometry* g = s->geometry;
+    run r;
+    for (int64_t m = m0; m < m1; m += r.end - r.begin) {
+        const uint8_t** to = rows + (m - m0);
+        r = run_at(g, m, m1);
+        for (int32_t kz = 0; kz < g->kernel[0]; kz++)
+            for (int32_t ky = 0; ky < g->kernel[1]; ky++) {
+                const uint8_t* row = input_row(s, &r, kz, ky);
+                for (int32_t kx = 0; kx < g->kernel[2]; kx++, to += m1 - m0) point_tap(s, &r, row, kx, to);
+            }
+    }
+}
+
+/* memcpy for a few dozen bytes, without its call. */
+static inline void copy_bytes(uint8_t* to, const uint8_t* from, int64_t n) {
+    for (; n >= 16; n -= 16, to += 16, from += 16) memcpy(to, from, 16);
+    if (n & 8) memcpy(to, from, 8), to += 8, from += 8;
+    if (n & 4) memcpy(to, from, 4), to += 4, from += 4;
+    if (n & 2) memcpy(to, from, 2), to += 2, from += 2;
+    if (n & 1) *to = *from;
+}
+
+static inline void fill_bytes(uint8_t* to, uint8_t value, int64_t n) {
+    for (int64_t i = 0; i < n; i++) to[i] = value;
+}
+
+/* All kx taps of one output pixel when they lie side by side: the part inside the image is one copy. */
+static void gather_span(const sq_conv_source* s, const uint8_t* row, int64_t column, uint8_t* to) {
+    const sq_conv_geometry* g = s->geometry;
+    int64_t c = s->channels, width = g->kernel[2];
+    int64_t first = column < 0 ? (-column < width ? -column : width) : 0;
+    int64_t last = g->in[2] - column < width ? g->in[2] - column : width;
+    if (last < first) last = first;
+    fill_bytes(to, *s->padding, first * c);
+    copy_bytes(to + first * c, row + (column + first) * c, (last - first) * c);
+    fill_bytes(to + last * c, *s->padding, (width - last) * c);
+}
+
+/* The kx taps of one output pixel one by one: dilation, or channels of one group among several. */
+static void gather_taps(const sq_conv_source* s, const uint8_t* row, int64_t column, int64_t offset, uint8_t* to) {
+    const sq_conv_geometry* g = s->geometry;
+    for (int32_t kx = 0; kx < g->kernel[2]; kx++, column += g->dilation[2], to += s->channels) {
+        if (column >= 0 && column < g->in[2])
+            copy_bytes(to, row + column * g->in_channels + offset, s->channels);
+        else
+            fill_bytes(to, *s->padding, s->channels);
+    }
+}
+
+static void gather_run(const sq_conv_source* s, const run* r, int64_t offset, int64_t stride, uint8_t* to) {
+    const sq_conv_geometry* g = s->geometry;
+    int64_t span = (int64_t)g->kernel[2] * s->channels;
+    int contiguous = s->channels == g->in_channels && (g->dilation[2] == 1 || g->kernel[2] == 1);
+    for (int32_t kz = 0; kz < g->kernel[0]; kz++)
+        for (int32_t ky = 0; ky < g->kernel[1]; ky++, to += span) {
+            const uint8_t* row = input_row(s, r, kz, ky);
+            uint8_t* at = to;
+            for (int32_t x = r->begin; x < r->end; x++, at += stride) {
+                int64_t column = input_column(g, x, 0);
+                if (!row)
+                    fill_bytes(at, *s->padding, span);
+                else if (contiguous)
+                    gather_span(s, row, column, at);
+                else
+                    gather_taps(s, row, column, offset, at);
+            }
+        }
+}
+
+static void fill_copies(const sq_source* source, int64_t m0, int64_t m1, int32_t group, const uint8_t** rows,
+                        uint8_t* copy) {
+    const sq_conv_source* s = (const sq_conv_source*)source;
+    int64_t stride = sq_copy_stride(sq_conv_taps(s->geometry) * s->channels);
+    run r;
+    for (int64_t m = m0; m < m1; m++) rows[m - m0] = copy + (m - m0) * stride;
+    for (int64_t m = m0; m < m1; m += r.end - r.begin) {
+        r = run_at(s->geometry, m, m1);
+        gather_run(s, &r, (int64_t)group * s->channels, stride, copy + (m - m0) * stride);
+    }
+}
+
+void sq_conv_source_init(sq_conv_source* source, const sq_conv_geometry* geometry, const sq_packed* weight,
+                         const uint8_t* x, const uint8_t* padding) {
+    source->geometry = geometry;
+    source->x = x;
+    source->padding = padding;
+    source->channels = geometry->in_channels / weight->groups;
+    source->base.copies = weight->taps != sq_conv_taps(geometry);
+    source->base.fill = source->base.copies ? fill_copies : fill_pointers;
+}

@@ -1,0 +1,106 @@
+/* The kernel table, packing, and the loops around the tiles. Threads are one level up, in _gemm.pyx. */
+#include "gemm.h"
+
+#include "../../_base/isa.h"
+#include "pack.h"
+#include "scalar.h"
+
+#define SQ_GEMM_KERNEL(isa, name, mr, nr, lanes, kr, accumulators, narrow) \
+    {#name, SQ_ISA_##isa, mr, nr, lanes, kr, accumulators, narrow, name, name##_sum_rows},
+static const sq_gemm_row table[] = {
+#include "kernels.inc"
+};
+#undef SQ_GEMM_KERNEL
+
+int sq_gemm_rows(void) { return (int)(sizeof(table) / sizeof(table[0])); }
+const sq_gemm_row* sq_gemm_row_at(int index) { return &table[index]; }
+
+/* Rows of a tile of n columns: as many as the accumulators hold, and no more than mr. */
+static int32_t tile_rows(const sq_gemm_row* row, int32_t n) {
+    int32_t vectors = (n + row->lanes - 1) / row->lanes;
+    int32_t fit = row->accumulators / vectors;
+    return fit < row->mr ? fit : row->mr;
+}
+
+void sq_pack_sizes(const sq_gemm_row* row, const int8_t* weights, int32_t groups, int32_t n, int32_t taps, int32_t kc,
+                   int64_t sizes[4]) {
+    (void)weights;
+    sizes[0] = groups * sq_round_up(n, row->lanes) * sq_round_up((int64_t)taps * kc, row->kr);
+    sizes[1] = sizes[2] = 0;
+    sizes[3] = 1;
+}
+
+void sq_pack(const sq_gemm_row* row, const int8_t* weights, sq_packed* packed, int8_t* data, sq_extra* extras,
+             int32_t* extra_begin, int8_t* extra_data) {
+    (void)extras, (void)extra_begin, (void)extra_data;
+    int32_t n = packed->n;
+    int64_t k = (int64_t)packed->taps * packed->kc, padded_k = sq_round_up(k, row->kr);
+    packed->group_bytes = sq_round_up(n, row->lanes) * padded_k;
+    for (int32_t g = 0; g < packed->groups; g++, weights += n * k)
+        for (int32_t p = 0; p < sq_panels(packed, row->nr); p++)
+            sq_pack_panel(weights, n, k, p * row->nr, sq_panel_width(row, n, p), row->kr,
+                          data + g * packed->group_bytes + p * row->nr * padded_k);
+    packed->data = data;
+}
+
+/* All tiles of one panel over the rows of a chunk. */
+static void run_panel(const sq_gemm_job* job, const sq_gemm_row* row, sq_tile* t, int64_t m0, int64_t rows) {
+    int64_t size = job->ep->kind >= SQ_RAW_S32 ? 4 : 1;
+    int32_t step = tile_rows(row, t->n);
+    const uint8_t* const* a = t->a;
+    const int32_t* sums = t->row_sums;
+    for (int64_t i = 0; i < rows; i += step) {
+        t->m = (int32_t)(rows - i < step ? rows - i : step);
+        t->a = a + i;
+        if (sums) t->row_sums = sums + i;
+        t->c = (uint8_t*)job->c + ((m0 + i) * job->ldc + t->column) * size;
+        row->tile(t);
+    }
+    t->a = a;
+    t->row_sums = sums;
+}
+
+/* Panels p0..p1 of group g over one chunk whose row pointers are ready. */
+static void run_group(const sq_gemm_job* job, const sq_gemm_row* row, sq_tile* t, int32_t g, int32_t p0, int32_t p1,
+                      int64_t m0, int64_t rows) {
+    const sq_packed* w = job->packed;
+    int64_t padded_k = sq_round_up((int64_t)w->taps * w->kc, row->kr);
+    for (int32_t p = p0; p < p1; p++) {
+        int32_t left = w->n - p * row->nr;
+        t->panel = g * sq_panels(w, row->nr) + p;
+        t->w = w->data + g * w->group_bytes + (int64_t)p * row->nr * padded_k;
+        t->n = left < row->nr ? left : row->nr;
+        t->column = (int64_t)g * w->n + p * row->nr;
+        t->zero_points = w->zero_points ? w->zero_points + t->column : NULL;
+        run_panel(job, row, t, m0, rows);
+    }
+}
+
+void sq_gemm_block(const sq_gemm_job* job, int64_t m0, int64_t m1, int64_t p0, int64_t p1, uint8_t* scratch) {
+    const sq_packed* w = job->packed;
+    const sq_gemm_row* row = &table[w->row];
+    int32_t panels = sq_panels(w, row->nr);
+    int64_t chunk = sq_chunk_rows((int64_t)w->taps * w->kc);
+    uint64_t small[SQ_MAX_CHUNK * 3 / 2];
+    const uint8_t** rows = scratch ? (const uint8_t**)scratch : (const uint8_t**)small;
+    int32_t* sums = (int32_t*)(rows + chunk * w->taps);
+    uint8_t* copy = (uint8_t*)(sums + chunk);
+    for (int64_t m = m0; m < m1; m += chunk) {
+        int64_t count = m1 - m < chunk ? m1 - m : chunk;
+        int filled = 0;
+        for (int64_t p = p0, end; p < p1; p = end) {
+            int32_t g = (int32_t)(p / panels);
+            end = (int64_t)(g + 1) * panels < p1 ? (int64_t)(g + 1) * panels : p1;
+            if (!filled || job->source->copies) job->source->fill(job->source, m, m + count, g, rows, copy);
+            filled = 1;
+            sq_tile t = {.a = rows, .a_stride = count, .packed = w, .ep = job->ep, .ldc = job->ldc};
+            t.a_offset = job->source->copies ? 0 : (int64_t)g * w->kc;
+            if (w->zero_points) {
+                row->sum_rows(rows, count, t.a_offset, w->taps, w->kc, (int32_t)count, sums);
+                t.row_sums = sums;
+            }
+            run_group(job, row, &t, g, (int32_t)(p - (int64_t)g * panels), (int32_t)(end - (int64_t)g * panels), m,
+                      count);
+        }
+    }
+}

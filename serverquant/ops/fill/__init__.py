@@ -1,0 +1,1 @@
+"""Operators that make blobs: given values, constants, random numbers."""

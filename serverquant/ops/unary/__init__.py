@@ -1,0 +1,1 @@
+"""Operators of one input, element by element."""

@@ -1,0 +1,182 @@
+"""Every row of the gemm table against plain numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from serverquant._base import _threads
+from serverquant._base.errors import ArgumentError, DTypeError, QuantizationError, ShapeError
+from serverquant.kernels.gemm import _gemm
+
+from reference import gemm as reference
+
+ROWS = [pytest.param(r, id=r.name, marks=[] if r.supported else pytest.mark.skip(r.isa)) for r in _gemm.rows()]
+
+
+def check(x, w, row, kind="raw_s32", groups=1, zx=0, zw=0, bias=None, **ep):
+    """Run one row and compare; returns the output."""
+    packed = _gemm.pack(w, groups, zero_point=zw, row=row.name)
+    folded = _gemm.fold(packed, zx, bias)
+    got = _gemm.gemm(x, packed, _gemm.Epilogue(kind, w.shape[0], folded, **ep))
+    acc = reference.sums(x, w, groups, zx, zw, bias)
+    if kind == "raw_s32":
+        want = acc
+    elif kind == "requant_f32":
+        want = reference.requant_f32(acc, **ep)
+    elif kind == "requant_q31":
+        want = reference.requant_q31(acc, **ep)
+    else:
+        want = reference.dequant_f32(acc, ep["multiplier"], 0.0 if ep.get("bias_f32") is None else ep["bias_f32"],
+                                     ep.get("relu", False))
+    np.testing.assert_array_equal(got, want)
+    assert not np.any(np.signbit(got) != np.signbit(want))
+    return got
+
+
+def operands(rng, m, n, k, groups=1):
+    x = rng.integers(0, 256, (m, groups * k), np.uint8)
+    return x, rng.integers(-128, 128, (groups * n, k), np.int8)
+
+
+def around(*tiles):
+    """1, and each number with its neighbours."""
+    return sorted({1, *(t + d for t in tiles for d in (-1, 0, 1) if t + d > 0)})
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_sizes(row):
+    rng = np.random.default_rng(1)
+    mr, nr, _ = row.tile
+    for m in around(mr, 2 * mr, 24):
+        for n in around(nr, 8, 16, 32, 48):
+            check(*operands(rng, m, n, 21), row, zx=7, zw=-3)
+
+
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 7, 8, 9, 17, 31, 32, 33, 63, 64, 65, 127, 131, 509])
+def test_depths(row, k):
+    rng = np.random.default_rng(k)
+    for m, n in ((1, 1), (7, 19), (13, 70)):
+        check(*operands(rng, m, n, k), row, zx=255, zw=rng.integers(-128, 128, n))
+
+
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("w", [-128, -127, -1, 1, 64, 65, 127])
+def test_extremes(row, w):
+    for x in (1, 254, 255):
+        a = np.full((5, 133), x, np.uint8)
+        weights = np.full((19, 133), w, np.int8)
+        weights[::3, ::2] *= -1
+        weights[::5, 1::3] = 0
+        check(a, weights, row, zx=x // 2)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_sums_wrap(row):
+    x, w = np.full((3, 70_000), 255, np.uint8), np.full((2, 70_000), 127, np.int8)
+    check(x, w, row, zx=255, zw=-128, bias=np.array([2**31 - 1, -(2**31)], np.int32))
+
+
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("zw", [0, 5])
+def test_requant_f32(row, zw):
+    rng = np.random.default_rng(5)
+    x, w = operands(rng, 23, 83, 100)
+    bias = rng.integers(-9999, 9999, 83).astype(np.int32)
+    per_column = rng.uniform(1e-4, 2e-3, 83).astype(np.float32)
+    for m in (np.float32(3e-4), per_column):
+        got = check(x, w, row, "requant_f32", zx=120, zw=zw, bias=bias, multiplier=m, zero_point=77)
+        assert len(np.unique(got)) > 50
+        check(x, w, row, "requant_f32", zx=120, zw=zw, bias=bias, multiplier=m, zero_point=9, lo=9, hi=200)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_requant_f32_ties_and_overflow(row):
+    k = 64
+    x = np.arange(256, dtype=np.uint8)[:, None] * np.ones(k, np.uint8)
+    w = np.ones((17, k), np.int8)
+    for m in (0.5 / 64, 1.5 / 64, 1e10, -1e10, np.inf, np.nan, 2.0**31 / 64, 1e-30):
+        check(x, w, row, "requant_f32", zx=128, multiplier=np.float32(m), zero_point=128)
+    big = np.array([2**24 + 1, 2**24 + 3, 2**31 - 1, -(2**31), 2**31 - 64] + [0] * 12, np.int32)
+    check(x[:9] * 0, w, row, "requant_f32", bias=big, multiplier=np.float32(2.0**-17), zero_point=3)
+    check(x[:9] * 0, w, row, "requant_f32", bias=big, multiplier=np.float32(1), zero_point=255)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_requant_q31(row):
+    rng = np.random.default_rng(6)
+    x, w = operands(rng, 29, 51, 96)
+    for ratio in (0.75, 0.5, np.nextafter(np.float32(1), np.float32(0)), 3e-4, 2.0**-11, 1e-7, 2.0**-32):
+        check(x, w, row, "requant_q31", zx=99, zw=2, ratio=float(np.float32(ratio)), zero_point=100, lo=30)
+    bias = rng.integers(-(2**31), 2**31, 51).astype(np.int32)
+    for shift in range(0, 32):
+        check(x * 0, w, row, "requant_q31", bias=bias, ratio=float(np.float32(0.7 * 2.0**-shift)), zero_point=128)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_dequant_f32(row):
+    rng = np.random.default_rng(7)
+    x, w = operands(rng, 7, 37, 120)
+    m = rng.uniform(1e-5, 1e-3, 37).astype(np.float32)
+    b = rng.normal(0, 2, 37).astype(np.float32)
+    for relu in (False, True):
+        check(x, w, row, "dequant_f32", zx=121, zw=1, multiplier=m, bias_f32=b, relu=relu)
+        check(x, w, row, "dequant_f32", zx=121, multiplier=m[:1], relu=relu)
+
+
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize(("groups", "n", "k"), [(2, 3, 5), (4, 4, 4), (8, 1, 1), (7, 5, 9), (3, 33, 20), (32, 2, 12)])
+def test_groups(row, groups, n, k):
+    rng = np.random.default_rng(8)
+    x, w = operands(rng, 11, n, k, groups)
+    check(x, w, row, groups=groups, zx=9)
+    check(x, w, row, groups=groups, zx=9, zw=rng.integers(-128, 128, groups * n))
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_threads_change_nothing(row):
+    rng = np.random.default_rng(9)
+    before = _threads.get_num_threads()
+    _threads.force_teams(True)
+    try:
+        for threads in (1, 2, 3, 7):
+            _threads.set_num_threads(threads)
+            for m, n in ((1, 300), (100, 9), (97, 131), (1, 1)):
+                check(*operands(rng, m, n, 40), row, zx=3, zw=1)
+            check(*operands(rng, 50, 20, 8, groups=5), row, groups=5, zx=3, zw=1)
+    finally:
+        _threads.force_teams(False)
+        _threads.set_num_threads(before)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_empty(row):
+    for m, n, k in ((0, 3, 4), (3, 0, 4), (2, 3, 0)):
+        x, w = np.zeros((m, k), np.uint8), np.zeros((n, k), np.int8)
+        packed = _gemm.pack(w, row=row.name)
+        got = _gemm.gemm(x, packed, _gemm.Epilogue("raw_s32", n, np.full(n, 5, np.int32)))
+        np.testing.assert_array_equal(got, np.full((m, n), 5, np.int32))
+
+
+def test_refusals():
+    w = np.zeros((6, 4), np.int8)
+    with pytest.raises(DTypeError, match="int8"):
+        _gemm.pack(w.astype(np.uint8))
+    with pytest.raises(ShapeError, match="4 groups"):
+        _gemm.pack(w, groups=4)
+    with pytest.raises(QuantizationError, match="zero points"):
+        _gemm.pack(w, zero_point=128)
+    with pytest.raises(ArgumentError, match="no gemm row"):
+        _gemm.pack(w, row="fast")
+    for ratio in (0.0, 1.0, 2.0**-33, float("nan")):
+        with pytest.raises(QuantizationError, match="ratio"):
+            _gemm.q31_split(ratio)
+
+
+def test_packed_weight_tells_what_it_is():
+    packed = _gemm.pack(np.ones((6, 5), np.int8), groups=2, zero_point=1)
+    assert (packed.groups, packed.n, packed.k, packed.shape) == (2, 3, 5, (6, 5))
+    assert packed.column_sums.tolist() == [5] * 6
+    assert packed.has_zero_points
+    assert packed.nbytes > 0
+    assert "2 x 3 x 5" in repr(packed)
