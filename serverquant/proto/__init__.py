@@ -4,7 +4,8 @@
 
     descriptors   caffe2.desc -> message classes, in a descriptor pool of our own
     io            path, bytes, text, any object of another runtime -> message, and back
-    wire          the scanner behind io.read_net: large payloads of fills are left where they are in the file
+    wire          a net for running: the message, and apart from it the large payloads of fills
+    scan          how these are found in the file without reading it as a message
     payload       such a payload: count, dtype, copied into an array when asked
     faults        the limit on nesting; what is wrong with bytes that protobuf refused
     args          an operator's arguments by type; Python value -> Argument

@@ -44,7 +44,7 @@ REQUIRED: Any = _Required()
 class Arguments:
     """The arguments of one operator, read by name and type.
 
-    `payloads` are those that `io.read_net` left in the file; they read like any other argument. Every reader returns
+    `payloads` are those that `wire.read_net` left in the file; they read like any other argument. Every reader returns
     `default` where the argument is missing (an ArgumentError by default), and raises ArgumentError where it holds
     another kind of value.
     """

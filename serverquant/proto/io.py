@@ -24,9 +24,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from serverquant import proto
 from serverquant._base.errors import ParseError
-from serverquant.proto.faults import MAX_NESTING, Malformed, find_fault
-from serverquant.proto.payload import Payload
-from serverquant.proto.wire import cut_net
+from serverquant.proto.faults import MAX_NESTING, find_fault
 
 _BINARY_SUFFIXES = (".pb",)
 _TEXT_SUFFIXES = (".pbtxt", ".prototxt")
@@ -43,34 +41,6 @@ class Source(NamedTuple):
     message: Any = None
     data: Any = b""  # bytes or mmap
     is_text: bool = False
-
-
-class NetFile(NamedTuple):
-    """A net whose large payloads are not in the message: `payloads[operator index][argument name]`.
-
-    Such an argument is in the message with its name alone. Operators without payloads have no entry.
-    """
-
-    net: proto.NetDef
-    payloads: dict[int, dict[str, Payload]]
-
-
-def read_net(source: Any) -> NetFile:
-    """The net of any source (see the module) for running it, apart from the source from now on.
-
-    The values of large fills are left in the mapped file or the bytes (see `wire`), of text in the message. ParseError
-    where it is not a NetDef.
-    """
-    opened = open_source(source, proto.NetDef)
-    if opened.is_text:
-        return NetFile(load_opened(opened, proto.NetDef), {})
-    data = opened.data if opened.message is None else opened.message.SerializePartialToString()
-    try:
-        small, payloads = cut_net(data)
-        return NetFile(parse(small, proto.NetDef, opened.label), payloads)
-    except (Malformed, ParseError):
-        # Parsed as it is: the verdict is protobuf's, and an error names the place in the file.
-        return NetFile(parse(bytes(data), proto.NetDef, opened.label), {})
 
 
 def load_net(source: Any) -> proto.NetDef:
