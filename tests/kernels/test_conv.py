@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from reference import conv as reference
 from reference import gemm as gemm_reference
+
 from serverquant._base import _threads
 from serverquant._base.errors import ShapeError
 from serverquant.kernels.conv import _conv

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from reference import gemm as reference
+
 from serverquant._base import _threads
 from serverquant._base.errors import ArgumentError, DTypeError, QuantizationError, ShapeError
 from serverquant.kernels.gemm import _gemm
-
-from reference import gemm as reference
 
 ROWS = [pytest.param(r, id=r.name, marks=[] if r.supported else pytest.mark.skip(r.isa)) for r in _gemm.rows()]
 

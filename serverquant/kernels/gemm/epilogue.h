@@ -44,14 +44,11 @@ static inline void sq_finish_one(const sq_epilogue* ep, int32_t acc, int64_t col
     }
 }
 
-/* acc[i * stride + j]: plain sums of products of row i, column j of the tile. */
+/* acc[i * stride + j]: the finished sum of row i, column j of the tile. */
 static void sq_finish_tile(const sq_tile* t, const int32_t* acc, int32_t stride) {
     for (int32_t i = 0; i < t->m; i++)
-        for (int32_t j = 0; j < t->n; j++) {
-            int32_t v = sq_wrap_add(acc[i * stride + j], t->ep->bias[t->column + j]);
-            if (t->row_sums) v = sq_wrap_add(v, -sq_wrap_mul(t->row_sums[i], t->zero_points[j]));
-            sq_finish_one(t->ep, v, t->column + j, t->c, i * t->ldc + j);
-        }
+        for (int32_t j = 0; j < t->n; j++)
+            sq_finish_one(t->ep, acc[i * stride + j], t->column + j, t->c, i * t->ldc + j);
 }
 
 #endif

@@ -4,6 +4,9 @@
 #include "../../_base/isa.h"
 #include "pack.h"
 #include "scalar.h"
+#if SQ_X86
+#include "avx512vnni.h"
+#endif
 
 #define SQ_GEMM_KERNEL(isa, name, mr, nr, lanes, kr, accumulators, narrow) \
     {#name, SQ_ISA_##isa, mr, nr, lanes, kr, accumulators, narrow, name, name##_sum_rows},

@@ -1,0 +1,180 @@
+/* AVX-512 with VNNI: one vpdpbusd adds four products to each of 16 columns, exactly. */
+#ifndef SERVERQUANT_GEMM_AVX512VNNI_H
+#define SERVERQUANT_GEMM_AVX512VNNI_H
+
+#include <string.h>
+
+#include "epilogue.h"
+#include "serverquant/simd.h"
+
+SQ_TARGET_AVX512VNNI_BEGIN
+
+#define SQ_INLINE static inline __attribute__((always_inline))
+
+SQ_INLINE __m512i v512_broadcast4(const uint8_t* p) {
+    int32_t four;
+    memcpy(&four, p, 4);
+    return _mm512_set1_epi32(four);
+}
+
+/* The last n < 4 bytes of a row, zeros behind. */
+SQ_INLINE __m512i v512_broadcast_tail(const uint8_t* p, int32_t n) {
+    uint32_t v = p[0];
+    if (n > 1) v |= (uint32_t)p[1] << 8;
+    if (n > 2) v |= (uint32_t)p[2] << 16;
+    return _mm512_set1_epi32((int32_t)v);
+}
+
+/* Which of 16 columns from `column` of the tile exist. */
+SQ_INLINE __mmask16 v512_mask(const sq_tile* t, int column) {
+    int left = t->n - column;
+    return left >= 16 ? (__mmask16)0xFFFF : (__mmask16)((1u << left) - 1u);
+}
+
+SQ_INLINE void v512_multiply(const sq_tile* t, const int mr, const int nv, __m512i acc[8][4]) {
+    const int32_t taps = t->packed->taps, kc = t->packed->kc;
+    const int8_t* w = t->w;
+    for (int32_t tap = 0; tap < taps; tap++) {
+        const uint8_t* a[8];
+        int32_t k = 0;
+#pragma GCC unroll 8
+        for (int i = 0; i < mr; i++) a[i] = t->a[tap * t->a_stride + i] + t->a_offset;
+        for (; k <= kc - 4; k += 4, w += 64 * nv) {
+            __m512i b[4];
+#pragma GCC unroll 4
+            for (int j = 0; j < nv; j++) b[j] = _mm512_load_si512((const void*)(w + 64 * j));
+#pragma GCC unroll 8
+            for (int i = 0; i < mr; i++) {
+                const __m512i x = v512_broadcast4(a[i] + k);
+#pragma GCC unroll 4
+                for (int j = 0; j < nv; j++) acc[i][j] = _mm512_dpbusd_epi32(acc[i][j], x, b[j]);
+            }
+        }
+        if (k < kc) {
+#pragma GCC unroll 8
+            for (int i = 0; i < mr; i++) {
+                const __m512i x = v512_broadcast_tail(a[i] + k, kc - k);
+#pragma GCC unroll 4
+                for (int j = 0; j < nv; j++)
+                    acc[i][j] = _mm512_dpbusd_epi32(acc[i][j], x, _mm512_load_si512((const void*)(w + 64 * j)));
+            }
+        }
+    }
+}
+
+/* Four vectors of 16 columns to 64 bytes in column order. */
+SQ_INLINE __m512i v512_pack_u8(__m512i v0, __m512i v1, __m512i v2, __m512i v3, __m512i zero_point) {
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    /* Saturating here changes nothing: what lies beyond int16 ends at 0 or 255 with any zero point. */
+    __m512i lo = _mm512_adds_epi16(_mm512_packs_epi32(v0, v1), zero_point);
+    __m512i hi = _mm512_adds_epi16(_mm512_packs_epi32(v2, v3), zero_point);
+    return _mm512_permutexvar_epi32(order, _mm512_packus_epi16(lo, hi));
+}
+
+SQ_INLINE void v512_store_u8(uint8_t* to, __m512i v, int32_t n, const int nv) {
+    if (n == 16 * nv && nv == 4)
+        _mm512_storeu_si512((void*)to, v);
+    else if (n == 16 * nv && nv == 2)
+        _mm256_storeu_si256((__m256i*)(void*)to, _mm512_castsi512_si256(v));
+    else if (n == 16 * nv && nv == 1)
+        _mm_storeu_si128((__m128i*)(void*)to, _mm512_castsi512_si128(v));
+    else
+        _mm512_mask_storeu_epi8((void*)to, ~(__mmask64)0 >> (64 - n), v);
+}
+
+SQ_INLINE void v512_requantize(const sq_tile* t, const int mr, const int nv, __m512i acc[8][4]) {
+    const sq_epilogue* ep = t->ep;
+    const __m512i zero_point = _mm512_set1_epi16((short)ep->zero_point);
+    const __m512i lo = _mm512_set1_epi8((char)ep->lo), hi = _mm512_set1_epi8((char)ep->hi);
+    __m512 m[4];
+#pragma GCC unroll 4
+    for (int j = 0; j < nv; j++)
+        m[j] = ep->per_column ? _mm512_maskz_loadu_ps(v512_mask(t, 16 * j), ep->multiplier + t->column + 16 * j)
+                              : _mm512_set1_ps(ep->multiplier[0]);
+#pragma GCC unroll 8
+    for (int i = 0; i < mr; i++) {
+        __m512i q[4];
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++)
+            q[j] = j < nv ? _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(acc[i][j]), m[j]))
+                          : _mm512_setzero_si512();
+        __m512i v = v512_pack_u8(q[0], q[1], q[2], q[3], zero_point);
+        v512_store_u8((uint8_t*)t->c + i * t->ldc, _mm512_min_epu8(_mm512_max_epu8(v, lo), hi), t->n, nv);
+    }
+}
+
+SQ_INLINE void v512_subtract_row_sums(const sq_tile* t, const int mr, const int nv, __m512i acc[8][4]) {
+#pragma GCC unroll 4
+    for (int j = 0; j < nv; j++) {
+        const __m512i zero_point = _mm512_maskz_loadu_epi32(v512_mask(t, 16 * j), t->zero_points + 16 * j);
+#pragma GCC unroll 8
+        for (int i = 0; i < mr; i++)
+            acc[i][j] = _mm512_sub_epi32(acc[i][j], _mm512_mullo_epi32(_mm512_set1_epi32(t->row_sums[i]), zero_point));
+    }
+}
+
+SQ_INLINE void v512_tile(const sq_tile* t, const int mr, const int nv) {
+    __m512i acc[8][4];
+#pragma GCC unroll 4
+    for (int j = 0; j < nv; j++) {
+        const __m512i bias = _mm512_maskz_loadu_epi32(v512_mask(t, 16 * j), t->ep->bias + t->column + 16 * j);
+#pragma GCC unroll 8
+        for (int i = 0; i < mr; i++) acc[i][j] = bias;
+    }
+    v512_multiply(t, mr, nv, acc);
+    if (t->row_sums) v512_subtract_row_sums(t, mr, nv, acc);
+    if (t->ep->kind == SQ_REQUANT_F32) {
+        v512_requantize(t, mr, nv, acc);
+    } else {
+        int32_t out[8 * 64];
+#pragma GCC unroll 8
+        for (int i = 0; i < mr; i++)
+#pragma GCC unroll 4
+            for (int j = 0; j < nv; j++) _mm512_storeu_si512((void*)(out + i * 64 + 16 * j), acc[i][j]);
+        sq_finish_tile(t, out, 64);
+    }
+}
+
+#define SQ_TILE(mr, nv) \
+    static void v512_tile_##mr##x##nv(const sq_tile* t) { v512_tile(t, mr, nv); }
+#define SQ_TILES(nv) SQ_TILE(1, nv) SQ_TILE(2, nv) SQ_TILE(3, nv) SQ_TILE(4, nv) SQ_TILE(5, nv) SQ_TILE(6, nv)
+SQ_TILES(1) SQ_TILE(7, 1) SQ_TILE(8, 1)
+SQ_TILES(2) SQ_TILE(7, 2) SQ_TILE(8, 2)
+SQ_TILES(3) SQ_TILE(7, 3) SQ_TILE(8, 3)
+SQ_TILES(4)
+#undef SQ_TILES
+#undef SQ_TILE
+
+static void sq_gemm_u8s8s32_6x64c4_avx512vnni(const sq_tile* t) {
+#define SQ_SIX(nv) v512_tile_1x##nv, v512_tile_2x##nv, v512_tile_3x##nv, v512_tile_4x##nv, v512_tile_5x##nv, v512_tile_6x##nv
+    static void (*const tiles[4][8])(const sq_tile*) = {
+        {SQ_SIX(1), v512_tile_7x1, v512_tile_8x1},
+        {SQ_SIX(2), v512_tile_7x2, v512_tile_8x2},
+        {SQ_SIX(3), v512_tile_7x3, v512_tile_8x3},
+        {SQ_SIX(4)},
+    };
+#undef SQ_SIX
+    tiles[(t->n - 1) / 16][t->m - 1](t);
+}
+
+static void sq_gemm_u8s8s32_6x64c4_avx512vnni_sum_rows(const uint8_t* const* a, int64_t a_stride, int64_t a_offset,
+                                                       int32_t taps, int32_t kc, int32_t m, int32_t* sums) {
+    const __m512i ones = _mm512_set1_epi8(1);
+    const __mmask64 tail = (~(__mmask64)0) >> (64 - (kc & 63)) % 64;
+    for (int32_t i = 0; i < m; i++) {
+        __m512i sum = _mm512_setzero_si512();
+        for (int32_t tap = 0; tap < taps; tap++) {
+            const uint8_t* row = a[tap * a_stride + i] + a_offset;
+            int32_t k = 0;
+            for (; k <= kc - 64; k += 64)
+                sum = _mm512_dpbusd_epi32(sum, _mm512_loadu_si512((const void*)(row + k)), ones);
+            if (k < kc) sum = _mm512_dpbusd_epi32(sum, _mm512_maskz_loadu_epi8(tail, (const void*)(row + k)), ones);
+        }
+        sums[i] = _mm512_reduce_add_epi32(sum);
+    }
+}
+
+#undef SQ_INLINE
+SQ_TARGET_END
+
+#endif
