@@ -12,6 +12,7 @@ Environment
 from __future__ import annotations
 
 import os
+import runpy
 import sys
 from pathlib import Path
 
@@ -95,5 +96,11 @@ class ParallelBuild(build_ext):
         self.parallel = self.parallel or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 
 
+def write_operator_index() -> None:
+    """Operators load on first use: which module has which is read from the sources, without importing them."""
+    runpy.run_path(str(HERE / "serverquant/ops/make_index.py"))["write"]()
+
+
 if __name__ == "__main__":
+    write_operator_index()
     setup(ext_modules=cython_modules(), cmdclass={"build_ext": ParallelBuild})

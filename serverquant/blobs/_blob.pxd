@@ -2,7 +2,7 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 cdef extern from "serverquant/op_api.h" nogil:
     enum:
-        SQ_MAX_DIMS
+        SQ_TENSOR_DIMS
         SQ_EMPTY
         SQ_TENSOR
         SQ_INT8

@@ -40,8 +40,8 @@ cdef int shape_from(sq_shape* shape, int kind, int dtype, dims) except -1:
     """Fill `shape`; ShapeError for what no tensor can have."""
     cdef int i
     cdef object size = 1
-    if len(dims) > SQ_MAX_DIMS:
-        raise ShapeError(f"a tensor has at most {SQ_MAX_DIMS} dimensions, not {len(dims)}")
+    if len(dims) > SQ_TENSOR_DIMS:
+        raise ShapeError(f"a tensor has at most {SQ_TENSOR_DIMS} dimensions, not {len(dims)}")
     shape.kind, shape.dtype, shape.ndim = kind, dtype, <int>len(dims)
     shape.item_bytes = _ITEM_BYTES[dtype] if 0 <= dtype < 16 else 0
     for i in range(shape.ndim):

@@ -1,12 +1,11 @@
 """Writes `_index.py`: operator type -> modules to import before its first use, from the decorators in the sources.
 
-`python -m serverquant.ops.make_index` writes it, `--check` only says whether it is up to date.
+Every build does so; after adding an operator to a built tree, `python serverquant/ops/make_index.py`.
 """
 
 from __future__ import annotations
 
 import ast
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,16 +45,9 @@ def text() -> str:
     return HEAD + "".join(rows) + "}\n"
 
 
-def main() -> int:
-    target = HERE / "_index.py"
-    if "--check" in sys.argv:
-        if target.exists() and target.read_text() == text():
-            return 0
-        print("serverquant/ops/_index.py is stale: run python -m serverquant.ops.make_index", file=sys.stderr)
-        return 1
-    target.write_text(text())
-    return 0
+def write() -> None:
+    (HERE / "_index.py").write_text(text())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    write()

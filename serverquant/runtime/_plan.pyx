@@ -20,7 +20,7 @@ from serverquant.blobs._blob cimport (
     SQ_ERROR,
     SQ_ERROR_BYTES,
     SQ_INT8,
-    SQ_MAX_DIMS,
+    SQ_TENSOR_DIMS,
     SQ_OK,
     SQ_PREPARE,
     SQ_TENSOR,

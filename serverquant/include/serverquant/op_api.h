@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define SQ_OP_ABI 1
-#define SQ_MAX_DIMS 16
+#define SQ_TENSOR_DIMS 16
 #define SQ_ALIGNMENT 64     /* of every tensor's data; as many bytes behind its end may be read, never written */
 
 enum { SQ_EMPTY = 0, SQ_TENSOR = 1, SQ_INT8 = 2, SQ_OBJECT = 3 };   /* what a blob holds */
@@ -17,7 +17,7 @@ enum { SQ_EMPTY = 0, SQ_TENSOR = 1, SQ_INT8 = 2, SQ_OBJECT = 3 };   /* what a bl
 typedef struct sq_shape {
     int32_t kind, dtype, ndim, item_bytes;
     int64_t size;                   /* elements */
-    int64_t dims[SQ_MAX_DIMS];
+    int64_t dims[SQ_TENSOR_DIMS];
 } sq_shape;
 
 typedef struct sq_tensor {
