@@ -1,0 +1,141 @@
+"""Arguments that all operators of engine DNNLOWP read, and the parameters of their outputs that follow from them.
+
+An operator's schema lists `*ARGS` (with `*OUTPUT_ARGS` if its output can have parameters of its own); its `setup` calls
+`read_options(self, relu=...)`. `Options.output` then holds the static output parameters, or None: they are to be chosen
+from the range of what the float operator gives (`Options.choose_output`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from serverquant._base.errors import ArgumentError, QuantizationError
+from serverquant.qparams import QParams, choose, relu_params
+from serverquant.runtime.schema import Arg
+
+if TYPE_CHECKING:
+    from serverquant.runtime.operator import Operator
+
+OUTPUT_ARGS = [
+    Arg("Y_scale", "float", None, "scale of the output; without it the output's parameters are chosen while running"),
+    Arg("Y_zero_point", "int", 0, "zero point of the output, read when Y_scale is given"),
+]
+ARGS = [
+    Arg("activation_precision", "int", 8, "bits of activations"),
+    Arg("weight_precision", "int", 8, "bits of weights that the operator quantizes itself"),
+    Arg("requantization_multiplier_precision", "int", 32, "bits of the fixed-point multiplier; GroupNorm alone uses it"),
+    Arg("eltwise_quantization_precision", "int", 16, "bits of the intermediate parameters of sums"),
+    Arg("preserve_activation_sparsity", "bool", False, "symmetric parameters for activations"),
+    Arg("preserve_weight_sparsity", "bool", False, "symmetric parameters for weights"),
+    Arg("force_scale_power_of_two", "bool", False, "round chosen scales up to powers of two"),
+    Arg("activation_quantization_kind", "string", "min_max", "has no effect: activations always use min_max"),
+    Arg("weight_quantization_kind", "string", "min_max", "min_max, l1, l2, l2_approx, kl or p99"),
+    Arg("dequantize_output", "bool", False, "give the output as a float tensor"),
+    Arg("measure_quantization_error", "bool", False, "no effect on results"),
+    Arg("followed_by", "string", "", "Relu, Sigmoid or Tanh: the operator behind this one; decides output parameters"),
+]
+
+KINDS = ("min_max", "l1", "l2", "l2_approx", "kl", "p99")
+# Caffe2's long names of the kinds.
+_LONG_KINDS = {
+    "min_max_quantization": "min_max",
+    "l1_min_quantization": "l1",
+    "l2_min_quantization": "l2",
+    "l2_min_quantization_approx": "l2_approx",
+    "kl_min_quantization": "kl",
+    "p99_quantization": "p99",
+}
+# Sigmoid and Tanh run by tables that take nothing but these parameters.
+SIGMOID_INPUT = QParams(float(np.float32(6 / 127)), 128)
+TANH_INPUT = QParams(float(np.float32(3 / 127)), 128)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The common arguments of one operator.
+
+    activation_precision, weight_precision, eltwise_precision: bits. symmetric_activations, symmetric_weights,
+    power_of_two: how parameters are chosen. weight_kind: one of KINDS. dequantize_output: the output is float.
+    relu: negative outputs become 0, in the operator or behind it. output: static parameters of the output, or None.
+    """
+
+    activation_precision: int
+    weight_precision: int
+    eltwise_precision: int
+    symmetric_activations: bool
+    symmetric_weights: bool
+    power_of_two: bool
+    weight_kind: str
+    dequantize_output: bool
+    relu: bool
+    output: QParams | None
+
+    def choose(self, lo: float, hi: float) -> QParams:
+        """Parameters of an activation whose values span [lo, hi]."""
+        return choose(lo, hi, self.activation_precision, self.symmetric_activations, self.power_of_two)
+
+    def choose_output(self, lo: float, hi: float) -> QParams:
+        """Dynamic parameters of the output, which spans [lo, hi] before its Relu."""
+        return self.choose(max(lo, 0.0), max(hi, 0.0)) if self.relu else self.choose(lo, hi)
+
+
+def read_options(op: Operator, relu: bool = False) -> Options:
+    """The common arguments of `op`, whose type has a Relu of its own if `relu`.
+
+    Raises ArgumentError or QuantizationError for what makes no sense.
+    """
+    args = op.args
+    relu = relu or args.followed_by == "Relu"
+    return Options(
+        activation_precision=_bits(op, "activation_precision", 8),
+        weight_precision=_bits(op, "weight_precision", 8),
+        eltwise_precision=_bits(op, "eltwise_quantization_precision", 16),
+        symmetric_activations=args.preserve_activation_sparsity,
+        symmetric_weights=args.preserve_weight_sparsity,
+        power_of_two=args.force_scale_power_of_two,
+        weight_kind=_kind(args.weight_quantization_kind),
+        dequantize_output=args.dequantize_output,
+        relu=relu,
+        output=_static_output(op, relu),
+    )
+
+
+def _bits(op: Operator, name: str, most: int) -> int:
+    bits = getattr(op.args, name)
+    if not 2 <= bits <= most:
+        raise ArgumentError(f"argument {name} is {bits}; it must be 2 to {most} bits")
+    return int(bits)
+
+
+def _kind(text: str) -> str:
+    kind = _LONG_KINDS.get(text.lower(), text.lower())
+    if kind not in KINDS:
+        raise ArgumentError(f'argument weight_quantization_kind is "{text}"; it must be one of {", ".join(KINDS)}')
+    return kind
+
+
+def _static_output(op: Operator, relu: bool) -> QParams | None:
+    """Parameters that the arguments fix. A table behind the operator outranks Y_scale; a Relu folds its range."""
+    args = op.args
+    if args.followed_by in ("Sigmoid", "Tanh"):
+        return SIGMOID_INPUT if args.followed_by == "Sigmoid" else TANH_INPUT
+    given = static_params(op, "Y")
+    if given is None or not relu:
+        return given
+    return relu_params(given, args.preserve_activation_sparsity, args.force_scale_power_of_two)
+
+
+def static_params(op: Operator, prefix: str) -> QParams | None:
+    """Parameters from the arguments <prefix>_scale and <prefix>_zero_point; None without a scale."""
+    scale = getattr(op.args, f"{prefix}_scale", None)
+    if scale is None:
+        return None
+    zero_point, precision = getattr(op.args, f"{prefix}_zero_point"), getattr(op.args, "activation_precision", 8)
+    if not (scale > 0 and np.isfinite(np.float32(scale))):
+        raise QuantizationError(f"argument {prefix}_scale must be a positive finite number, not {scale}")
+    if not 0 <= zero_point < 1 << precision:
+        raise QuantizationError(f"argument {prefix}_zero_point must be 0 to {(1 << precision) - 1}, not {zero_point}")
+    return QParams(float(np.float32(scale)), zero_point, precision)
