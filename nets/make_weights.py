@@ -5,11 +5,11 @@
 They go to `build/nets/NAME/init_net.pb`; one that is there with the right size is left alone. Needs numpy only.
 
 A table of an fp32 net lists every weight as [name, dtype, shape, mean, spread]: uniform values with that mean and
-standard deviation, or, where the mean is a list, the values themselves. A table of an int8 net names the fp32 case whose
-weights it quantizes ("from") and lists its layers as [weight, bias, scale of the layer's input, packing]: "packing" is
-null where the weights are stored as uint8, else type and arguments of the operator that packs them. Random numbers and
-arithmetic are exact, so the sha256 in `case.json` must come out. The wire format is Caffe2's: floats one by one, 5 bytes
-each.
+standard deviation, or, where the mean is a list, the values themselves. A table of an int8 net names the fp32 case
+whose weights it quantizes ("from") and lists its layers as [weight, bias, scale of the layer's input, packing]:
+"packing" is null where the weights are stored as uint8, else type and arguments of the operator that packs them.
+Random numbers and arithmetic are exact, so the sha256 in `case.json` must come out. The wire format is Caffe2's:
+floats one by one, 5 bytes each.
 """
 
 from __future__ import annotations
