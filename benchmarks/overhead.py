@@ -3,8 +3,8 @@
     python benchmarks/overhead.py [--json] [--threads 1 2] [--rounds 10] [--times 10]
 
 - relu: 1,000 Relu on 8 floats, each into a blob of its own. Bounds: half of Caffe2's time, 100 ns a step.
-- mixed: 1,000 steps of Relu, Add, Mul, Clip, Copy and Concat on floats and Relu and Add on Int8, each into its own blob.
-  Bound: half of Caffe2's time.
+- mixed: 1,000 steps of Relu, Add, Mul, Clip, Copy and Concat on floats and Relu and Add on Int8, each into its own
+  blob. Bound: half of Caffe2's time.
 - a batch size never seen before at every run of either: at most 2 µs an operator more than the same size again.
 
 Inputs are fed anew before every run, outside the clock; every blob is compared with Caffe2's before anything is timed.
@@ -145,10 +145,9 @@ def measure(chain: Chain, runners: list[Any], args: Any, report: timing.Report, 
 
 def main() -> int:
     args = timing.arguments(__doc__ or "").parse_args()
-    report = timing.Report.start("Overhead of a step", args.json)
+    report = timing.Report.start("Overhead of a step", args.json, real_caffe2.versions())
     for threads in args.threads:
         runners = list(contestants(threads))
-        report.add("versions", running=", ".join(runner.version for runner in runners))
         for chain in (relu_chain(), mixed_chain()):
             measure(chain, runners, args, report, threads)
         for runner in runners:

@@ -29,9 +29,9 @@ NETS = Path(__file__).resolve().parent
 class Answer:
     """What a blob held after Caffe2's run.
 
-    blob: its name. first: only so many items along the first axis are meant, None for all. every: `values` are those at
-    every so many places of the flattened blob. shape, sha256: of all that is meant. scale, zero_point: None for a float
-    blob. moved: how far this blob moved when the net's inputs were off by a millionth.
+    blob: its name. first: only so many items along the first axis are meant, None for all. every: `values` are those
+    at every so many places of the flattened blob. shape, sha256: of all that is meant. scale, zero_point: None for a
+    float blob. moved: how far this blob moved when the net's inputs were off by a millionth.
     """
 
     blob: str

@@ -1,8 +1,8 @@
-"""The real Caffe2 as a server on its standard input and output; started by `real_caffe2.py` with the Python of `.venv-oracle`.
+"""The real Caffe2 as a server on its standard input and output, started by `real_caffe2.py`.
 
-Every message is an 8-byte little-endian length and a pickle of plain Python values: arrays travel as (dtype, shape, bytes),
-since the two Pythons have numpys that cannot read each other's pickles. A request is (command, arguments); the answer is
-(True, result) or (False, message). Runs on Python 3.9 with numpy 1.23; first argument: the number of threads.
+Every message is an 8-byte little-endian length and a pickle of plain Python values: arrays travel as (dtype, shape,
+bytes), since the two Pythons have numpys that cannot read each other's pickles. A request is (command, arguments); the
+answer is (True, result) or (False, message). Python 3.9, numpy 1.23. First argument: the number of threads.
 """
 
 from __future__ import annotations
@@ -117,11 +117,6 @@ class Server:
 
     def reset(self):
         workspace.ResetWorkspace()
-
-    def version(self):
-        import torch
-
-        return f"Caffe2 in torch {torch.__version__}"
 
     def peak_bytes(self):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,7 +1,7 @@
 """fp32 NetDefs as ONNX models, in memory: what ONNX Runtime is given to run.
 
-Covers the operators of the fp32 nets in `nets/`. Reshapes whose shape the exporter computed from the batch size (Shape,
-Gather, ExpandDims, Concat, Reshape) are carried over as they are: ONNX Runtime folds them itself.
+Covers the operators of the fp32 nets in `nets/`. Reshapes whose shape the exporter computed from the batch size
+(Shape, Gather, ExpandDims, Concat, Reshape) are carried over as they are: ONNX Runtime folds them itself.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""ONNX Runtime on its CPU provider, at its best: full graph optimization, the threads it is given, no copies of ours timed.
+"""ONNX Runtime on its CPU provider, at its best: full graph optimization and the threads it is given.
 
 Needs the extra `bench` (onnxruntime, onnx). It is a peer to measure against; serverquant never uses it.
 """
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import tempfile
 import time
@@ -16,6 +17,11 @@ import numpy as np
 
 def available() -> bool:
     return all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
+
+
+def versions() -> list[str]:
+    """The version as a text, in a list that is empty where it is not installed."""
+    return [f"ONNX Runtime {importlib.metadata.version('onnxruntime')}"] if available() else []
 
 
 class OnnxRuntime:
@@ -34,7 +40,6 @@ class OnnxRuntime:
         self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self.inputs = inputs
         self.names = [output.name for output in self.session.get_outputs()]
-        self.version = f"ONNX Runtime {onnxruntime.__version__}"
 
     def run(self, times: int) -> list[int]:
         """Nanoseconds of each run."""
@@ -50,7 +55,7 @@ class OnnxRuntime:
 
 
 def quantized(model: Any, inputs: dict[str, np.ndarray]) -> bytes:
-    """The int8 model that ONNX Runtime's own quantizer makes: static, one scale a channel, calibrated on these inputs."""
+    """The int8 model of ONNX Runtime's own quantizer: static, one scale a channel, calibrated on these inputs."""
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -65,6 +70,7 @@ def quantized(model: Any, inputs: dict[str, np.ndarray]) -> bytes:
         given, ready, made = (str(Path(folder, name)) for name in ("given.onnx", "ready.onnx", "made.onnx"))
         Path(given).write_bytes(model.SerializeToString())
         quant_pre_process(given, ready, skip_symbolic_shape=True)
-        quantization.quantize_static(ready, made, Reader(), per_channel=True, activation_type=quantization.QuantType.QUInt8,
+        quantization.quantize_static(ready, made, Reader(), per_channel=True,
+                                     activation_type=quantization.QuantType.QUInt8,
                                      weight_type=quantization.QuantType.QInt8)
         return Path(made).read_bytes()

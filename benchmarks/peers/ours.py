@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import serverquant
 from serverquant import workspace
 
 
@@ -17,7 +16,6 @@ class Ours:
     """
 
     name = "serverquant"
-    version = f"serverquant {getattr(serverquant, '__version__', '')}".strip()
     _made = 0
 
     def __init__(self, threads: int):

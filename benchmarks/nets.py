@@ -1,0 +1,146 @@
+"""Whole nets at batch 1: ours against ONNX Runtime and the real Caffe2, in one run, taking turns.
+
+    python benchmarks/nets.py [--json] [--threads 1 2] [--rounds 10] [--times 10] [--only int8|fp32] [--no-peer-int8]
+
+- ResNet-50 int8 (`resnet50_recipe_int8_fixed`) and MobileNetV2 int8 against ONNX Runtime's fp32 nets of the same
+  weights;
+- both fp32 nets against ONNX Runtime's.
+
+Beside them, without a bound: the real Caffe2's own nets, and the int8 nets of ONNX Runtime's quantizer. Nothing is
+timed before its answers are checked against the stored ones: ours byte for byte, ONNX Runtime's fp32 within the bound
+of `nets/cases.py`, its int8 by the ratio of signal to noise. Caffe2's depthwise convolutions saturate, so it may
+differ; how many blobs do is printed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import timing
+from peers import onnx_nets, ort, ours, real_caffe2
+
+from serverquant._base import _isa
+from serverquant.proto.io import load_net
+
+sys.path.insert(0, str(timing.ROOT / "nets"))
+import cases
+
+ORT_FP32, ORT_INT8 = "ONNX Runtime fp32", "ONNX Runtime int8"
+MIN_SQNR_DB = 15  # of the peer's int8 net: below this it would not be the same net any more
+Run = Callable[[int], Sequence[int]]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A net of ours, the fp32 net that ONNX Runtime runs, and the largest ratio of our time to its."""
+
+    net: str
+    peer: str
+    bound: float | None
+    kind: str
+
+
+def marks() -> list[Mark]:
+    vnni = _isa.current() == "avx512vnni"
+    return [Mark("resnet50_recipe_int8_fixed", "resnet50_recipe", 0.6 if vnni else 0.75, "int8"),
+            Mark("mobilenet_v2_recipe_int8_fixed", "mobilenet_v2_recipe", 0.9, "int8"),
+            Mark("resnet50_recipe", "resnet50_recipe", 2.5, "fp32"),
+            Mark("mobilenet_v2_recipe", "mobilenet_v2_recipe", None, "fp32")]
+
+
+def wrong_blobs(case: cases.NetCase, runner: Any) -> list[str]:
+    """What differs from the stored answers after a run, a line a blob."""
+    wrong = []
+    for answer in case.answers():
+        value = runner.fetch([answer.blob])[answer.blob]
+        if isinstance(value, tuple):
+            value = SimpleNamespace(data=value[0], scale=value[1], zero_point=value[2])
+        why = answer.compare(value)
+        wrong += [f"{answer.blob}: {why}"] if why else []
+    return wrong
+
+
+def prepared(case: cases.NetCase, runner: Any) -> Run:
+    """The runner with the case's net in it, run once."""
+    runner.init(case.init_path())
+    runner.feed(case.inputs())
+    runner.create(case.predict_path)
+    runner.run(1)
+    return runner.run  # type: ignore[no-any-return]
+
+
+def ours_checked(case: cases.NetCase, runner: Any) -> Run:
+    run = prepared(case, runner)
+    if wrong := wrong_blobs(case, runner):
+        sys.exit(f"{case.name}: {len(wrong)} blobs differ from the stored answers; first {wrong[0]}")
+    return run
+
+
+def caffe2_checked(case: cases.NetCase, runner: Any, report: timing.Report) -> Run:
+    run = prepared(case, runner)
+    report.add("caffe2", net=case.name, blobs=len(case.answers()), differ=len(wrong_blobs(case, runner)))
+    return run
+
+
+def sqnr_db(case: cases.NetCase, outputs: dict[str, np.ndarray]) -> float:
+    """Signal to noise of the first output against the stored fp32 one, in dB."""
+    answer = case.answers()[0]
+    want = answer.values.astype(np.float64)
+    noise = float(np.square(outputs[answer.blob] - want).sum())
+    return float(10 * np.log10(np.square(want).sum() / max(noise, 1e-30)))
+
+
+def ort_fp32(case: cases.NetCase, model: Any, threads: int) -> Run:
+    session = ort.OnnxRuntime(model.SerializeToString(), case.inputs(), threads)
+    outputs = session.outputs()
+    for answer in case.answers():
+        if answer.blob in outputs and (why := answer.compare(outputs[answer.blob])):
+            sys.exit(f"ONNX Runtime's {case.name}: {answer.blob}: {why}")
+    return session.run
+
+
+def ort_int8(case: cases.NetCase, model: Any, threads: int) -> Run:
+    session = ort.OnnxRuntime(ort.quantized(model, case.inputs()), case.inputs(), threads)
+    if (sqnr := sqnr_db(case, session.outputs())) < MIN_SQNR_DB:
+        sys.exit(f"ONNX Runtime's int8 {case.name}: {sqnr:.1f} dB")
+    return session.run
+
+
+def contestants(mark: Mark, threads: int, args: Any, stack: ExitStack, report: timing.Report) -> dict[str, Run]:
+    """Name -> run of ours and of every peer that is there, all checked."""
+    case, peer = cases.case(mark.net), cases.case(mark.peer)
+    runs = {"serverquant": ours_checked(case, stack.enter_context(ours.Ours(threads)))}
+    if ort.available():
+        model = onnx_nets.convert(load_net(peer.init_path()), load_net(peer.predict_path), peer.inputs())
+        runs[ORT_FP32] = ort_fp32(peer, model, threads)
+        if mark.kind == "int8" and not args.no_peer_int8:
+            runs[ORT_INT8] = ort_int8(peer, model, threads)
+    if real_caffe2.available():
+        runs["Caffe2"] = caffe2_checked(case, stack.enter_context(real_caffe2.Caffe2(threads)), report)
+    return runs
+
+
+def main() -> int:
+    parser = timing.arguments(__doc__ or "")
+    parser.add_argument("--only", choices=["int8", "fp32"], help="only these nets")
+    parser.add_argument("--no-peer-int8", action="store_true", help="leave ONNX Runtime's own int8 out")
+    args = parser.parse_args()
+    report = timing.Report.start("Whole nets, batch 1", args.json, [*ort.versions(), *real_caffe2.versions()])
+    for mark in [mark for mark in marks() if args.only in (None, mark.kind)]:
+        for threads in args.threads:
+            with ExitStack() as stack:
+                runs = contestants(mark, threads, args, stack, report)
+                samples = timing.take_turns(runs, args.rounds, args.times)
+            bounds = {ORT_FP32: mark.bound} if mark.bound else {}
+            report.samples(f"{mark.net}, {threads} threads", samples, "serverquant", bounds)
+    return report.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
