@@ -6,7 +6,7 @@ from typing import Any
 
 from serverquant._base.errors import NetError
 from serverquant.blobs.store import BlobStore, closest
-from serverquant.proto.io import NetFile, read_net
+from serverquant.proto.wire import NetFile, read_net
 from serverquant.runtime.nets.simple import SimpleNet
 
 

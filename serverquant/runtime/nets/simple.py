@@ -10,7 +10,7 @@ from serverquant._base.errors import MissingBlobError, NetError, ServerquantErro
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.store import BlobStore, closest
 from serverquant.proto.args import Arguments
-from serverquant.proto.io import NetFile
+from serverquant.proto.wire import NetFile
 from serverquant.runtime import registry
 from serverquant.runtime.operator import Definition, Operator
 from serverquant.runtime.options import options
