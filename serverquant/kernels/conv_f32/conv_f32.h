@@ -1,0 +1,75 @@
+/* fp32 convolution in 1 to 3 dimensions: one chain of fused multiply-adds an output element, as in gemm_f32.h.
+ *
+ *     acc = +0;  for taps (row-major) { for channels of the group { acc = fma(w, x, acc) } };  y = acc + bias;  relu
+ *
+ * A tap in the padding multiplies a zero. NCHW and NHWC, every form below, every instruction set and every team give
+ * the same bytes.
+ *
+ * x and y: [batch][channels][pixels] (NCHW) or [batch][pixels][channels] (NHWC), aligned to 4 bytes; x is read up to
+ * 64 bytes past its end.
+ */
+#ifndef SERVERQUANT_CONV_F32_H
+#define SERVERQUANT_CONV_F32_H
+
+#include "../gemm_f32/gemm_f32.h"
+#include "serverquant/window.h"
+
+/* What a lane of a vector is, and so how weights are packed. k = (tap, channel of the group), channels innermost. */
+enum {
+    SQ_CONV_F32_PIXELS = 0,    /* NCHW: panels of pixels are gathered; weights [groups * n][k] */
+    SQ_CONV_F32_CHANNELS = 1,  /* output channels; weights as sq_packed_f32 panels; NCHW is transposed first */
+    SQ_CONV_F32_DEPTHWISE = 2  /* one input channel a group; NCHW: pixels, weights [channels][taps]; NHWC: [taps][channels] */
+};
+
+typedef struct sq_depthwise_f32_row {
+    const char* name;
+    int32_t isa;
+    int32_t lanes;
+    /* out[q] = chain over taps of w[t] * (x + offset[t])[q], + *bias unless NULL, relu, for 0 <= q < length.
+     * Reads and writes whole vectors: up to 60 bytes past the end. */
+    void (*flat)(const float* x, const int64_t* offset, int64_t taps, const float* w, const float* bias, int32_t relu,
+                 int64_t length, float* out);
+    /* out[c] = chain over taps of w[t * length + c] * x[t][c], + bias[c] unless NULL, relu, for 0 <= c < length.
+     * Reads whole vectors. */
+    void (*channels)(const float* const* x, int64_t taps, const float* w, const float* bias, int32_t relu,
+                     int64_t length, float* out);
+} sq_depthwise_f32_row;
+
+typedef struct sq_conv_f32 {
+    sq_window window;
+    int64_t batch, channels, out_channels, groups;
+    int32_t nhwc;
+    int32_t form;
+    const sq_gemm_f32_row* row;
+    const sq_depthwise_f32_row* depthwise;
+} sq_conv_f32;
+
+typedef struct sq_conv_f32_job {
+    const sq_conv_f32* conv;
+    const sq_packed_f32* packed;
+    const float* bias; /* out_channels values, or NULL */
+    int32_t relu;
+    const float* x;
+    float* y;
+    char* scratch;     /* sq_conv_f32_scratch() bytes, aligned to 64 */
+    int64_t team;
+} sq_conv_f32_job;
+
+static inline int64_t sq_conv_f32_k(const sq_conv_f32* c) {
+    return sq_volume(c->window.kernel) * (c->channels / c->groups);
+}
+
+int sq_depthwise_f32_rows(void);
+const sq_depthwise_f32_row* sq_depthwise_f32_row_at(int index);
+
+int32_t sq_conv_f32_choose_form(const sq_conv_f32* conv);
+int64_t sq_conv_f32_scratch(const sq_conv_f32* conv, int64_t team);
+
+/* Once, on the calling thread, before the steps: what all shares need. */
+void sq_conv_f32_prepare(const sq_conv_f32_job* job);
+/* Shares begin..end of `team`. first_step: the transposition that SQ_CONV_F32_CHANNELS needs in NCHW, or NULL. */
+typedef void (*sq_conv_f32_step)(const void* job, long long begin, long long end);
+sq_conv_f32_step sq_conv_f32_first_step(const sq_conv_f32* conv);
+sq_conv_f32_step sq_conv_f32_main_step(const sq_conv_f32* conv);
+
+#endif

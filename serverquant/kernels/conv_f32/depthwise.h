@@ -1,0 +1,100 @@
+/* One input channel a group: nothing to share between outputs, so taps are walked for vectors of pixels (NCHW) or of
+ * channels (NHWC). */
+#ifndef SERVERQUANT_CONV_F32_DEPTHWISE_H
+#define SERVERQUANT_CONV_F32_DEPTHWISE_H
+
+#include <string.h>
+
+#include "share.h"
+
+SQ_PHASES_FILL(fill_phases, float)
+
+/* Byte offsets in a share's scratch: tap offsets, then phases, then the flat row (NCHW). NHWC: pointers of the taps. */
+typedef struct plane_scratch {
+    int64_t phases_at, flat_at, bytes;
+} plane_scratch;
+
+static plane_scratch plan_planes(const sq_conv_f32* c, const sq_phases* p) {
+    plane_scratch s;
+    s.phases_at = sq_conv_align(sq_volume(c->window.kernel) * (int64_t)sizeof(int64_t));
+    s.flat_at = s.phases_at + (p->direct ? 0 : sq_conv_align(p->total * (int64_t)sizeof(float)) + 64);
+    s.bytes = s.flat_at + sq_conv_align(p->length * (int64_t)sizeof(float)) + 64;
+    return s;
+}
+
+static int64_t depthwise_share_bytes(const sq_conv_f32* c) {
+    if (c->nhwc) return sq_conv_align(sq_volume(c->window.kernel) * (int64_t)sizeof(float*));
+    sq_phases p = sq_phases_of(&c->window);
+    return plan_planes(c, &p).bytes;
+}
+
+/* The flat row without its gaps. */
+static void copy_lines(const sq_window* w, const sq_phases* p, const float* flat, float* y) {
+    for (int64_t z = 0; z < w->out[0]; z++)
+        for (int64_t i = 0; i < w->out[1]; i++, y += w->out[2])
+            memcpy(y, flat + (z * p->size[1] + i) * p->size[2], (size_t)w->out[2] * sizeof(float));
+}
+
+static void depthwise_planes(const sq_conv_f32_job* job, int64_t first, int64_t last, char* scratch) {
+    const sq_conv_f32* c = job->conv;
+    const sq_window* w = &c->window;
+    const sq_phases p = sq_phases_of(w);
+    const plane_scratch s = plan_planes(c, &p);
+    const int64_t taps = sq_volume(w->kernel), multiplier = c->out_channels / c->channels;
+    int64_t* offset = (int64_t*)scratch;
+    float* phases = (float*)(scratch + s.phases_at);
+    float* flat = (float*)(scratch + s.flat_at);
+    for (int64_t t = 0; t < taps; t++) {
+        int64_t tap[3];
+        sq_coordinates(t, w->kernel, tap);
+        offset[t] = sq_phases_tap(&p, w, tap);
+    }
+    for (int64_t plane = first; plane < last; plane++) {
+        const int64_t m = plane % c->out_channels;
+        const float* x = job->x + plane / multiplier * sq_volume(w->in);
+        if (!p.direct && (plane == first || plane % multiplier == 0)) fill_phases(&p, w, x, 0.0f, phases);
+        c->depthwise->flat(p.direct ? x : phases, offset, taps, job->packed->data + m * taps,
+                           job->bias ? job->bias + m : NULL, job->relu, p.length, flat);
+        copy_lines(w, &p, flat, job->y + plane * sq_volume(w->out));
+    }
+}
+
+static void depthwise_pixels(const sq_conv_f32_job* job, int64_t first, int64_t last, const float** taps_at,
+                             const float* zeros) {
+    const sq_conv_f32* c = job->conv;
+    const sq_window* w = &c->window;
+    const int64_t taps = sq_volume(w->kernel), out = sq_volume(w->out), in = sq_volume(w->in);
+    for (int64_t pixel = first; pixel < last; pixel++) {
+        int64_t at[3], tap[3], t = 0;
+        const float* image = job->x + pixel / out * in * c->channels;
+        sq_coordinates(pixel % out, w->out, at);
+        for (tap[0] = 0; tap[0] < w->kernel[0]; tap[0]++)
+            for (tap[1] = 0; tap[1] < w->kernel[1]; tap[1]++)
+                for (tap[2] = 0; tap[2] < w->kernel[2]; tap[2]++) {
+                    int64_t source = sq_window_source(w, at, tap);
+                    taps_at[t++] = source < 0 ? zeros : image + source * c->channels;
+                }
+        c->depthwise->channels(taps_at, taps, job->packed->data, job->bias, job->relu, c->channels,
+                               job->y + pixel * c->channels);
+    }
+}
+
+static int64_t depthwise_zero_bytes(const sq_conv_f32* c) {
+    return c->nhwc ? sq_conv_align(c->channels * (int64_t)sizeof(float)) + 64 : 0;
+}
+
+static void run_depthwise(const void* arg, long long begin, long long end) {
+    const sq_conv_f32_job* job = (const sq_conv_f32_job*)arg;
+    const sq_conv_f32* c = job->conv;
+    const int64_t items = c->batch * (c->nhwc ? sq_volume(c->window.out) : c->out_channels);
+    for (long long share = begin; share < end; share++) {
+        int64_t first = sq_conv_share(items, share, job->team), last = sq_conv_share(items, share + 1, job->team);
+        char* scratch = job->scratch + depthwise_zero_bytes(c) + share * depthwise_share_bytes(c);
+        if (c->nhwc)
+            depthwise_pixels(job, first, last, (const float**)scratch, (const float*)job->scratch);
+        else
+            depthwise_planes(job, first, last, scratch);
+    }
+}
+
+#endif

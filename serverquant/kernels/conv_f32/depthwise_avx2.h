@@ -1,0 +1,19 @@
+SQ_TARGET_AVX2_BEGIN
+/* The first `count` of 8 lanes. */
+static inline __m256i sq_depthwise_f32_lanes(int64_t count) {
+    static const int32_t window[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    return _mm256_loadu_si256((const __m256i*)(window + 8 - count));
+}
+#define SQ_V __m256
+#define SQ_LANES 8
+#define SQ_ZERO() _mm256_setzero_ps()
+#define SQ_LOAD(p) _mm256_loadu_ps(p)
+#define SQ_STORE(p, v) _mm256_storeu_ps(p, v)
+#define SQ_STORE_PART(p, v, count) _mm256_maskstore_ps(p, sq_depthwise_f32_lanes(count), v)
+#define SQ_SPREAD(p) _mm256_broadcast_ss(p)
+#define SQ_FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define SQ_ADD(a, b) _mm256_add_ps(a, b)
+#define SQ_RELU(v) _mm256_max_ps(_mm256_setzero_ps(), v)
+#define SQ_NAME(suffix) sq_depthwise_f32_avx2##suffix
+#include "depthwise_generic.h"
+SQ_TARGET_END

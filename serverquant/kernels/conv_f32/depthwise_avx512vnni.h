@@ -1,0 +1,14 @@
+SQ_TARGET_AVX512VNNI_BEGIN
+#define SQ_V __m512
+#define SQ_LANES 16
+#define SQ_ZERO() _mm512_setzero_ps()
+#define SQ_LOAD(p) _mm512_loadu_ps(p)
+#define SQ_STORE(p, v) _mm512_storeu_ps(p, v)
+#define SQ_STORE_PART(p, v, count) _mm512_mask_storeu_ps(p, (__mmask16)((1u << (count)) - 1), v)
+#define SQ_SPREAD(p) _mm512_set1_ps(*(p))
+#define SQ_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define SQ_ADD(a, b) _mm512_add_ps(a, b)
+#define SQ_RELU(v) _mm512_max_ps(_mm512_setzero_ps(), v)
+#define SQ_NAME(suffix) sq_depthwise_f32_avx512vnni##suffix
+#include "depthwise_generic.h"
+SQ_TARGET_END

@@ -1,0 +1,13 @@
+/* The definition: every other row gives these bytes. A "vector" is one float. */
+#define SQ_V float
+#define SQ_LANES 1
+#define SQ_ZERO() 0.0f
+#define SQ_LOAD(p) (*(p))
+#define SQ_STORE(p, v) (*(p) = (v))
+#define SQ_STORE_PART(p, v, count) (*(p) = (v))
+#define SQ_SPREAD(p) (*(p))
+#define SQ_FMA(a, b, c) fmaf(a, b, c)
+#define SQ_ADD(a, b) ((a) + (b))
+#define SQ_RELU(v) (0.0f > (v) ? 0.0f : (v))
+#define SQ_NAME(suffix) sq_depthwise_f32_scalar##suffix
+#include "depthwise_generic.h"

@@ -1,0 +1,61 @@
+"""Plain numpy definitions of convolution and pooling in 1 to 3 dimensions, in NCHW; slow, and readable."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+
+def to_nchw(x: np.ndarray, order: str) -> np.ndarray:
+    """A view with the channels in axis 1."""
+    return x if order == "NCHW" else np.moveaxis(x, -1, 1)
+
+
+def from_nchw(x: np.ndarray, order: str) -> np.ndarray:
+    """A contiguous array with the channels where `order` has them."""
+    return np.ascontiguousarray(x if order == "NCHW" else np.moveaxis(x, 1, -1))
+
+
+def taps(kernel) -> Iterator[tuple[int, ...]]:
+    """The window's places, row-major."""
+    return itertools.product(*map(range, kernel))
+
+
+def im2col(x: np.ndarray, kernel, strides, pads, dilations, out_sizes, fill=0) -> np.ndarray:
+    """x [N, C, *in] to [N, C, taps, *out]; `fill` is the padding's value."""
+    dims = len(kernel)
+    need = [(o - 1) * s + (k - 1) * d + 1 for o, s, k, d in zip(out_sizes, strides, kernel, dilations)]
+    ends = [max(0, n - x.shape[2 + a] - pads[a]) for a, n in enumerate(need)]
+    padded = np.pad(x, [(0, 0), (0, 0), *((pads[a], ends[a]) for a in range(dims))], constant_values=fill)
+    columns = [
+        padded[(..., *(slice(t * d, t * d + (o - 1) * s + 1, s) for t, d, o, s in zip(tap, dilations, out_sizes, strides)))]
+        for tap in taps(kernel)
+    ]
+    return np.stack(columns, axis=2)
+
+
+def conv(x, weights, bias, strides, pads, dilations, groups, out_sizes) -> np.ndarray:
+    """float64 convolution: x [N, C, *in], weights [M, C / groups, *kernel], bias [M] or None -> [N, M, *out]."""
+    columns = im2col(x.astype(np.float64), weights.shape[2:], strides, pads, dilations, out_sizes)
+    n, c, count = columns.shape[:3]
+    columns = columns.reshape(n, groups, c // groups, count, -1)
+    w = weights.astype(np.float64).reshape(groups, weights.shape[0] // groups, c // groups, count)
+    y = np.einsum("ngctp,gmct->ngmp", columns, w).reshape(n, weights.shape[0], *out_sizes)
+    return y if bias is None else y + bias.reshape(-1, *(1,) * len(out_sizes))
+
+
+def conv_chain(x, weights, bias, strides, pads, dilations, groups, out_sizes) -> np.ndarray:
+    """The definition of the fp32 kernels' bits, for operands whose products are exact in float32: taps outermost,
+    channels innermost, every sum rounded to float32, the bias last."""
+    columns = im2col(x, weights.shape[2:], strides, pads, dilations, out_sizes)
+    n, c, count = columns.shape[:3]
+    columns = columns.reshape(n, groups, 1, c // groups, count, -1)
+    w = weights.reshape(groups, weights.shape[0] // groups, c // groups, count, 1)
+    acc = np.zeros(np.broadcast_shapes(columns[:, :, :, 0, 0].shape, (1, *w[:, :, 0, 0].shape)), np.float32)
+    for t in range(count):
+        for i in range(c // groups):
+            acc = acc + columns[:, :, :, i, t] * w[:, :, i, t]
+    y = acc.reshape(n, weights.shape[0], *out_sizes)
+    return y if bias is None else y + bias.reshape(-1, *(1,) * len(out_sizes))
