@@ -1,4 +1,4 @@
-"""Puts the shared readers on the path: `cases` (nets/) and `corpus` (tests/golden/)."""
+"""Puts the shared readers on the path: `cases` (nets/), `corpus` and `run` (tests/golden/), `peers` (benchmarks/)."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-for folder in (ROOT / "nets", ROOT / "tests" / "golden"):
+for folder in (ROOT / "nets", ROOT / "tests" / "golden", ROOT / "benchmarks"):
     sys.path.insert(0, str(folder))

@@ -30,7 +30,7 @@ def unpack(value):
 
 
 def pack(array, *parameters):
-    array = np.ascontiguousarray(array)
+    array = np.asarray(array, order="C")  # ascontiguousarray gives a scalar a dimension
     return (array.dtype.str, array.shape, array.tobytes(), *parameters)
 
 

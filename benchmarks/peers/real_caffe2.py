@@ -112,7 +112,7 @@ def _pack_all(values: dict[str, Any]) -> dict[str, Any]:
 
 def _pack(value: Any) -> tuple[Any, ...]:
     array, *parameters = value if isinstance(value, tuple) else (value,)
-    array = np.ascontiguousarray(array)
+    array = np.asarray(array, order="C")  # ascontiguousarray gives a scalar a dimension
     scale_and_zero_point = [float(parameters[0]), int(parameters[1])] if parameters else []
     return (array.dtype.str, array.shape, array.tobytes(), *scale_and_zero_point)
 

@@ -14,6 +14,7 @@ This module needs numpy alone: the judge shares no code with what it judges.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 from collections.abc import Iterator
@@ -66,14 +67,21 @@ class Case:
     init: bytes | None
     _steps: list[dict[str, dict[str, Any]]]
     _store: bytes
+    _replaced: tuple[Step, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Case {self.id}: {self.op} {self.engine or '(no engine)'}>"
 
     def steps(self) -> list[Step]:
         """The runs in order, with fresh writable arrays."""
+        if self._replaced:
+            return list(self._replaced)
         return [Step({k: self._value(v) for k, v in step["inputs"].items()},
                      {k: self._value(v) for k, v in step["outputs"].items()}) for step in self._steps]
+
+    def with_steps(self, steps: list[Step]) -> Case:
+        """The same net to be run on other inputs."""
+        return dataclasses.replace(self, _replaced=tuple(steps))
 
     def _value(self, stored: dict[str, Any]) -> Value:
         if "strings" in stored:
