@@ -20,8 +20,8 @@ cdef extern from "../kernels/gemm/gemm.h" nogil:
 
     int sq_gemm_rows()
     const sq_gemm_row* sq_gemm_row_at(int index)
-    void sq_pack_sizes(const sq_gemm_row* row, const int8_t* weights, int32_t groups, int32_t n, int32_t taps,
-                       int32_t kc, int64_t* sizes)
+    int sq_pack_sizes(const sq_gemm_row* row, const int8_t* weights, int32_t groups, int32_t n, int32_t taps,
+                      int32_t kc, int64_t* sizes)
     void sq_pack(const sq_gemm_row* row, const int8_t* weights, sq_packed* packed, int8_t* data, sq_extra* extras,
                  int32_t* extra_begin, int8_t* extra_data)
     void sq_gemm_block(const sq_gemm_job* job, int64_t m0, int64_t m1, int64_t p0, int64_t p1, uint8_t* scratch)
@@ -161,7 +161,8 @@ cdef _fill(PackedWeight packed, weights, int taps, int row_index):
     raw.row, raw.groups, raw.n = row_index, packed.groups // packed.merged, packed.n * packed.merged
     raw.taps, raw.kc = taps, channels
     cdef const int8_t[::1] w = weights.reshape(-1) if weights.size else np.zeros(1, np.int8)
-    sq_pack_sizes(row, &w[0], raw.groups, raw.n, taps, channels, sizes)
+    if sq_pack_sizes(row, &w[0], raw.groups, raw.n, taps, channels, sizes) < 0:
+        raise MemoryError("no memory to pack weights")
     data = aligned(sizes[0] + 64)
     extras = np.zeros((sizes[1] + 1, 2), np.int32)
     begins = np.zeros(sizes[2] + 1, np.int32)

@@ -5,6 +5,7 @@
 #include "pack.h"
 #include "scalar.h"
 #if SQ_X86
+#include "avx2.h"
 #include "avx512vnni.h"
 #endif
 
@@ -25,25 +26,48 @@ static int32_t tile_rows(const sq_gemm_row* row, int32_t n) {
     return fit < row->mr ? fit : row->mr;
 }
 
-void sq_pack_sizes(const sq_gemm_row* row, const int8_t* weights, int32_t groups, int32_t n, int32_t taps, int32_t kc,
-                   int64_t sizes[4]) {
-    (void)weights;
+/* In units of an eighth of a vector operation: 3 operations a vector at depth 1, 2.5 at depth 2, some 4 an extra. */
+static int64_t narrow_cost(int64_t vectors, int64_t extras, int32_t depth) {
+    return vectors * (depth == 1 ? 24 : 20) + extras * 32;
+}
+
+int sq_pack_sizes(const sq_gemm_row* row, const int8_t* weights, int32_t groups, int32_t n, int32_t taps, int32_t kc,
+                  int64_t sizes[4]) {
     sizes[0] = groups * sq_round_up(n, row->lanes) * sq_round_up((int64_t)taps * kc, row->kr);
     sizes[1] = sizes[2] = 0;
     sizes[3] = 1;
+    if (!row->narrow) return 0;
+    int64_t vectors = sizes[0] / SQ_NARROW_BYTES;
+    int64_t one = sq_count_extras(row, weights, groups, n, taps, kc, 1);
+    int64_t two = sq_count_extras(row, weights, groups, n, taps, kc, 2);
+    if (one < 0 || two < 0) return -1;
+    sizes[3] = narrow_cost(vectors, two, 2) < narrow_cost(vectors, one, 1) ? 2 : 1;
+    sizes[1] = sizes[3] == 2 ? two : one;
+    sizes[2] = (int64_t)groups * ((n + row->nr - 1) / row->nr) * (row->nr / row->lanes);
+    return 0;
 }
 
 void sq_pack(const sq_gemm_row* row, const int8_t* weights, sq_packed* packed, int8_t* data, sq_extra* extras,
              int32_t* extra_begin, int8_t* extra_data) {
-    (void)extras, (void)extra_begin, (void)extra_data;
-    int32_t n = packed->n;
+    int32_t n = packed->n, panels = sq_panels(packed, row->nr), lists = row->nr / row->lanes;
     int64_t k = (int64_t)packed->taps * packed->kc, padded_k = sq_round_up(k, row->kr);
+    sq_extra_list list = {extras, extra_data, 0};
     packed->group_bytes = sq_round_up(n, row->lanes) * padded_k;
     for (int32_t g = 0; g < packed->groups; g++, weights += n * k)
-        for (int32_t p = 0; p < sq_panels(packed, row->nr); p++)
-            sq_pack_panel(weights, n, k, p * row->nr, sq_panel_width(row, n, p), row->kr,
-                          data + g * packed->group_bytes + p * row->nr * padded_k);
+        for (int32_t p = 0; p < panels; p++) {
+            int32_t width = sq_panel_width(row, n, p);
+            int8_t* panel = data + g * packed->group_bytes + p * row->nr * padded_k;
+            sq_pack_panel(weights, n, k, p * row->nr, width, row->kr, panel);
+            if (!row->narrow) continue;
+            int32_t* begin = extra_begin + ((int64_t)g * panels + p) * lists;
+            sq_narrow_panel(panel, width, row->lanes, packed->taps, packed->kc, packed->depth, &list, begin);
+            /* Lists of vectors that the last panel lacks are empty, and each list ends where the next begins. */
+            for (int32_t v = width / row->lanes; v <= lists; v++) begin[v] = list.count;
+        }
     packed->data = data;
+    packed->extras = list.count ? extras : NULL;
+    packed->extra_begin = extra_begin;
+    packed->extra_data = extra_data;
 }
 
 /* All tiles of one panel over the rows of a chunk. */

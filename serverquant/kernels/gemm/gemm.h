@@ -141,9 +141,9 @@ int sq_gemm_rows(void);
 const sq_gemm_row* sq_gemm_row_at(int index);
 
 /* Packing. sizes: [0] bytes of data, [1] number of extra vectors, [2] number of extra lists, [3] depth.
- * weights is [groups * n][taps * kc]. */
-void sq_pack_sizes(const sq_gemm_row* row, const int8_t* weights, int32_t groups, int32_t n, int32_t taps, int32_t kc,
-                   int64_t sizes[4]);
+ * weights is [groups * n][taps * kc]. Returns -1 when there is no memory. */
+int sq_pack_sizes(const sq_gemm_row* row, const int8_t* weights, int32_t groups, int32_t n, int32_t taps, int32_t kc,
+                  int64_t sizes[4]);
 void sq_pack(const sq_gemm_row* row, const int8_t* weights, sq_packed* packed, int8_t* data, sq_extra* extras,
              int32_t* extra_begin, int8_t* extra_data);
 
