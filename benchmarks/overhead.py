@@ -47,11 +47,11 @@ class Chain:
         return {name: value for name, value in (floats | int8s).items() if name in self.net.external_input}
 
 
-def add_op(net: Any, type_: str, inputs: list[str], outputs: list[str], engine: str = "", **args: float) -> str:
-    """Appends an operator; a float argument goes into f, an int into i. Returns its first output."""
+def add_op(net: Any, type_: str, inputs: list[str], outputs: list[str], engine: str = "", **args: Any) -> str:
+    """Appends an operator; a float argument goes into f, an int into i, bytes into s. Returns its first output."""
     op = net.op.add(type=type_, input=inputs, output=outputs, engine=engine)
     for name, value in args.items():
-        op.arg.add(name=name, **{"f" if isinstance(value, float) else "i": value})
+        op.arg.add(name=name, **{{float: "f", int: "i", bytes: "s"}[type(value)]: value})
     return outputs[0]
 
 

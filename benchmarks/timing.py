@@ -112,10 +112,16 @@ class Report:
 
     def bound(self, name: str, value: float, bound: float | None = None) -> None:
         """A row of one number, and whether it is at most its bound."""
-        met = None if bound is None else value <= bound
+        self._row(name, value, bound, "at most", bound is None or value <= bound)
+
+    def at_least(self, name: str, value: float, bound: float) -> None:
+        """A row of one number, and whether it is at least its bound."""
+        self._row(name, value, bound, "at least", value >= bound)
+
+    def _row(self, name: str, value: float, bound: float | None, words: str, met: bool) -> None:
         self.rows.append({"kind": "value", "name": name, "value": value, "bound": bound, "met": met})
-        wanted = "" if bound is None else f"   at most {bound:g}: {'met' if met else 'NOT MET'}"
-        self.say(f"  {name:32} {value:12.3f}{wanted}")
+        wanted = "" if bound is None else f"   {words} {bound:g}: {'met' if met else 'NOT MET'}"
+        self.say(f"  {name:48} {value:10.3f}{wanted}")
 
     def close(self) -> int:
         """Prints the JSON if that was asked for. The exit status: 1 where a bound was not met."""

@@ -1,0 +1,207 @@
+"""Looks for cliffs: every native operator on shapes of equal volume that vector code dislikes.
+
+    python benchmarks/cliffs.py [--json] [--threads 1] [--only RE] [--rounds 3] [--times 5] [-v]
+
+Shapes have sizes of 1, 3, 17, primes, one beside the width of a vector, K = 1, tall and flat ones. A point's throughput
+is the time that the machine would need at best (multiply-adds at its peak plus bytes in and out at the speed of its
+cache) divided by the time taken, so that points of one volume compare although some move more bytes. Bound: no point
+below a quarter of the best of its operator.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import timing
+from overhead import add_op
+from peers import ours
+
+from serverquant.proto import NetDef
+
+BOUND = 0.25
+PEAK = {"float": 58.0, "int8": 234.0}  # multiply-adds a nanosecond of one core with AVX-512; only ratios matter
+BYTES_PER_NS = 20.0
+IN, WEIGHT, OUT = (0.05, 120), (0.01, 128), {"Y_scale": 0.07, "Y_zero_point": 110}
+FLAT = [(65536,), (65537,), (65521,), (65535, 1), (1, 65536), (3, 21845), (17, 3855), (255, 257), (256, 256),
+        (4096, 16)]
+IMAGES = [(1, 64, 32, 32), (1, 63, 32, 32), (1, 65, 32, 32), (1, 1, 256, 256), (1, 3, 148, 148), (1, 17, 62, 62),
+          (1, 64, 1, 1024), (1, 64, 1024, 1), (1, 1024, 8, 8), (16, 64, 8, 8), (1, 16, 61, 67)]
+PRODUCTS = [(256, 256, 256), (255, 257, 255), (17, 991, 997), (1, 4096, 4096), (4096, 1, 4096), (4096, 4096, 1),
+            (3, 2365, 2365), (1024, 1024, 16), (1024, 17, 963), (31, 733, 739), (65, 63, 4096)]
+CHANNELS = [(64, 64), (63, 65), (3, 64), (64, 3), (1, 64), (64, 1), (17, 17), (31, 33), (256, 256), (16, 512),
+            (512, 16)]
+CONV_VOLUME = 1 << 24
+
+
+@dataclass(frozen=True)
+class Point:
+    """One operator on one shape: a net, its blobs, and the nanoseconds it would take at best."""
+
+    shape: str
+    net: Any
+    feeds: dict[str, Any]
+    best_ns: float
+
+
+def array(*shape: int) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=shape).astype(np.float32)
+
+
+def quantized(parameters: tuple[float, int], *shape: int) -> tuple[np.ndarray, float, int]:
+    return np.random.default_rng(1).integers(0, 256, shape, np.uint8), *parameters
+
+
+def bias(n: int) -> tuple[np.ndarray, float, int]:
+    return np.random.default_rng(2).integers(-1000, 1000, n, np.int32), IN[0] * WEIGHT[0], 0
+
+
+def point(shape: Any, feeds: dict[str, Any], type_: str, engine: str, out_bytes: int, macs: int = 0,
+          **args: Any) -> Point:
+    """A net of one operator that takes the feeds in their order."""
+    net = NetDef(name="cliff", type="simple", external_input=list(feeds), external_output=["Y"])
+    add_op(net, type_, list(feeds), ["Y"], engine, **args)
+    kind = "int8" if any(isinstance(value, tuple) for value in feeds.values()) else "float"
+    moved = out_bytes + sum((value[0] if isinstance(value, tuple) else value).nbytes for value in feeds.values())
+    return Point("x".join(map(str, shape)), net, feeds, macs / PEAK[kind] + moved / BYTES_PER_NS)
+
+
+def elementwise(type_: str, inputs: int, engine: str = "", int8: bool = False, **args: Any) -> Iterator[Point]:
+    for shape in FLAT:
+        one = quantized(IN, *shape) if int8 else array(*shape)
+        size = math.prod(shape) * (1 if int8 else 4)
+        yield point(shape, {f"X{i}": one for i in range(inputs)}, type_, engine, size, **args)
+
+
+def images(type_: str, engine: str = "", int8: bool = False, nhwc: bool = False, **args: Any) -> Iterator[Point]:
+    """Operators of one image-like input and an output of about its size."""
+    for n, c, h, w in IMAGES:
+        shape = (n, h, w, c) if nhwc else (n, c, h, w)
+        x = quantized(IN, *shape) if int8 else array(*shape)
+        order = {"order": b"NHWC"} if nhwc else {}
+        yield point((n, c, h, w), {"X": x}, type_, engine, math.prod(shape) * (1 if int8 else 4), **order, **args)
+
+
+def batch_norm() -> Iterator[Point]:
+    for shape in IMAGES:
+        per_channel = {name: np.abs(array(shape[1])) + 1 for name in ("scale", "bias", "mean", "var")}
+        yield point(shape, {"X": array(*shape), **per_channel}, "SpatialBN", "", 4 * math.prod(shape), is_test=1)
+
+
+def softmax() -> Iterator[Point]:
+    for shape in [(shape if len(shape) == 2 else (1, *shape)) for shape in FLAT]:
+        yield point(shape, {"X": array(*shape)}, "Softmax", "", 4 * math.prod(shape))
+
+
+def concat() -> Iterator[Point]:
+    for shape in [shape for shape in FLAT if len(shape) == 2]:
+        net_point = point(shape, {"A": array(*shape), "B": array(*shape)}, "Concat", "", 8 * math.prod(shape), axis=1)
+        net_point.net.op[0].output.append("split")
+        yield net_point
+
+
+def fc(int8: bool, engine: str = "") -> Iterator[Point]:
+    for m, n, k in PRODUCTS:
+        if int8:
+            feeds: dict[str, Any] = {"X": quantized(IN, m, k), "W": quantized(WEIGHT, n, k), "B": bias(n)}
+            yield point((m, n, k), feeds, "Int8FC", engine, m * n, m * n * k, **OUT)
+        else:
+            yield point((m, n, k), {"X": array(m, k), "W": array(n, k), "B": array(n)}, "FC", "", 4 * m * n, m * n * k)
+
+
+def conv(int8: bool, kernel: int, engine: str = "", nhwc: bool = True, depthwise: bool = False) -> Iterator[Point]:
+    """As many pixels as make up the volume; padded, so that the output is as large as the input."""
+    for c, m in [(c, c) for c in (64, 63, 65, 17, 3, 1, 1024)] if depthwise else CHANNELS:
+        taps = kernel * kernel * (1 if depthwise else c)
+        side = max(1, round(math.sqrt(CONV_VOLUME / (8 if depthwise else 1) / (m * taps))))
+        x_shape = (1, side, side, c) if nhwc else (1, c, side, side)
+        per_group = 1 if depthwise else c
+        w_shape = (m, kernel, kernel, per_group) if nhwc else (m, per_group, kernel, kernel)
+        args = {"kernel": kernel, "pad": kernel // 2, "order": b"NHWC" if nhwc else b"NCHW",
+                "group": c if depthwise else 1}
+        if int8:
+            feeds: dict[str, Any] = {"X": quantized(IN, *x_shape), "W": quantized(WEIGHT, *w_shape), "B": bias(m)}
+        else:
+            feeds = {"X": array(*x_shape), "W": array(*w_shape), "B": array(m)}
+        out = side * side * m
+        yield point((c, m, side, side), feeds, "Int8Conv" if int8 else "Conv", engine, out * (1 if int8 else 4),
+                    out * taps, **args, **(OUT if int8 else {}))
+
+
+POOL = {"kernel": 3, "stride": 1, "pad": 1}
+SWEEPS: dict[str, Callable[[], Iterator[Point]]] = {
+    "Relu": lambda: elementwise("Relu", 1),
+    "Clip": lambda: elementwise("Clip", 1, min=-1.0, max=1.0),
+    "Copy": lambda: elementwise("Copy", 1),
+    "Add": lambda: elementwise("Add", 2),
+    "Mul": lambda: elementwise("Mul", 2),
+    "Sum": lambda: elementwise("Sum", 3),
+    "Softmax": softmax,
+    "Concat": concat,
+    "SpatialBN": batch_norm,
+    "NCHW2NHWC": lambda: images("NCHW2NHWC"),
+    "NHWC2NCHW": lambda: images("NHWC2NCHW"),
+    "MaxPool NCHW": lambda: images("MaxPool", **POOL),
+    "MaxPool NHWC": lambda: images("MaxPool", nhwc=True, **POOL),
+    "AveragePool NCHW": lambda: images("AveragePool", **POOL),
+    "AveragePool NHWC": lambda: images("AveragePool", nhwc=True, **POOL),
+    "FC": lambda: fc(False),
+    "Conv 1x1 NCHW": lambda: conv(False, 1, nhwc=False),
+    "Conv 3x3 NCHW": lambda: conv(False, 3, nhwc=False),
+    "Conv 3x3 NHWC": lambda: conv(False, 3),
+    "Conv depthwise NCHW": lambda: conv(False, 3, nhwc=False, depthwise=True),
+    "Int8Quantize DNNLOWP": lambda: elementwise("Int8Quantize", 1, "DNNLOWP", **OUT),
+    "Int8Dequantize DNNLOWP": lambda: elementwise("Int8Dequantize", 1, "DNNLOWP", True),
+    "Int8Relu DNNLOWP": lambda: elementwise("Int8Relu", 1, "DNNLOWP", True),
+    "Int8Add DNNLOWP": lambda: elementwise("Int8Add", 2, "DNNLOWP", True, **OUT),
+    "Int8SumRelu DNNLOWP": lambda: elementwise("Int8SumRelu", 2, "DNNLOWP", True, **OUT),
+    "Int8MaxPool DNNLOWP": lambda: images("Int8MaxPool", "DNNLOWP", True, True, **POOL),
+    "Int8AveragePool DNNLOWP": lambda: images("Int8AveragePool", "DNNLOWP", True, True, **POOL, **OUT),
+    "Int8FC DNNLOWP": lambda: fc(True, "DNNLOWP"),
+    "Int8Conv 1x1 DNNLOWP": lambda: conv(True, 1, "DNNLOWP"),
+    "Int8Conv 3x3 DNNLOWP": lambda: conv(True, 3, "DNNLOWP"),
+    "Int8Conv depthwise 3x3 DNNLOWP": lambda: conv(True, 3, "DNNLOWP", depthwise=True),
+    "Int8Conv depthwise 5x5 DNNLOWP": lambda: conv(True, 5, "DNNLOWP", depthwise=True),
+    "Int8Add mobile": lambda: elementwise("Int8Add", 2, "", True, **OUT),
+    "Int8Quantize mobile": lambda: elementwise("Int8Quantize", 1, **OUT),
+    "Int8MaxPool mobile": lambda: images("Int8MaxPool", "", True, True, **POOL),
+    "Int8AveragePool mobile": lambda: images("Int8AveragePool", "", True, True, **POOL, **OUT),
+    "Int8FC mobile": lambda: fc(True),
+    "Int8Conv 3x3 mobile": lambda: conv(True, 3),
+}
+
+
+def throughput(point_: Point, runner: ours.Ours, args: Any) -> float:
+    """Best time over time taken: the least of several runs, since a cliff is not noise."""
+    runner.reset()
+    runner.feed(point_.feeds)
+    runner.create(point_.net.SerializeToString())
+    runner.run(2)
+    return point_.best_ns / min(min(runner.run(args.times)) for _ in range(args.rounds))
+
+
+def main() -> int:
+    parser = timing.arguments(__doc__ or "")
+    parser.set_defaults(threads=[1], rounds=3, times=5)
+    parser.add_argument("--only", default="", help="regular expression for operators")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print every point")
+    args = parser.parse_args()
+    report = timing.Report.start("Cliffs: least throughput of a shape as a share of its operator's best", args.json)
+    for threads in args.threads:
+        with ours.Ours(threads) as runner:
+            for name in [name for name in SWEEPS if re.search(args.only, name)]:
+                found = {p.shape: throughput(p, runner, args) for p in SWEEPS[name]()}
+                best, worst = max(found.values()), min(found, key=lambda shape: found[shape])
+                report.at_least(f"{name}, {threads} threads: {worst}", found[worst] / best, BOUND)
+                for shape, value in found.items() if args.verbose else ():
+                    report.add("point", shape=shape, of_best=round(value / best, 3), efficiency=round(value, 3))
+    return report.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
