@@ -27,7 +27,8 @@ from serverquant.proto import NetDef
 BOUND = 0.25
 PEAK = {"float": 58.0, "int8": 234.0}  # multiply-adds a nanosecond of one core with AVX-512; only ratios matter
 BYTES_PER_NS = 20.0
-IN, WEIGHT, OUT = (0.05, 120), (0.01, 128), {"Y_scale": 0.07, "Y_zero_point": 110}
+IN, WEIGHT = (0.05, 120), (0.01, 128)
+OUT: dict[str, Any] = {"Y_scale": 0.07, "Y_zero_point": 110}
 FLAT = [(65536,), (65537,), (65521,), (65535, 1), (1, 65536), (3, 21845), (17, 3855), (255, 257), (256, 256),
         (4096, 16)]
 IMAGES = [(1, 64, 32, 32), (1, 63, 32, 32), (1, 65, 32, 32), (1, 1, 256, 256), (1, 3, 148, 148), (1, 17, 62, 62),
@@ -83,7 +84,7 @@ def images(type_: str, engine: str = "", int8: bool = False, nhwc: bool = False,
     for n, c, h, w in IMAGES:
         shape = (n, h, w, c) if nhwc else (n, c, h, w)
         x = quantized(IN, *shape) if int8 else array(*shape)
-        order = {"order": b"NHWC"} if nhwc else {}
+        order: dict[str, Any] = {"order": b"NHWC"} if nhwc else {}
         yield point((n, c, h, w), {"X": x}, type_, engine, math.prod(shape) * (1 if int8 else 4), **order, **args)
 
 
@@ -133,7 +134,7 @@ def conv(int8: bool, kernel: int, engine: str = "", nhwc: bool = True, depthwise
                     out * taps, **args, **(OUT if int8 else {}))
 
 
-POOL = {"kernel": 3, "stride": 1, "pad": 1}
+POOL: dict[str, Any] = {"kernel": 3, "stride": 1, "pad": 1}
 SWEEPS: dict[str, Callable[[], Iterator[Point]]] = {
     "Relu": lambda: elementwise("Relu", 1),
     "Clip": lambda: elementwise("Clip", 1, min=-1.0, max=1.0),

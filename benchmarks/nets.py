@@ -72,7 +72,7 @@ def prepared(case: cases.NetCase, runner: Any) -> Run:
     runner.feed(case.inputs())
     runner.create(case.predict_path)
     runner.run(1)
-    return runner.run  # type: ignore[no-any-return]
+    return runner.run
 
 
 def ours_checked(case: cases.NetCase, runner: Any) -> Run:

@@ -16,6 +16,7 @@ import statistics
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -133,8 +134,8 @@ def measure(chain: Chain, runners: list[Any], args: Any, report: timing.Report, 
     if len(runners) == 2:
         compare(chain, *runners)
     feeds = [chain.feed(seed) for seed in range(args.times)]
-    runs = {runner.name: lambda times, runner=runner: runner.run(times, feeds) for runner in runners}
-    samples = timing.take_turns(runs, args.rounds, args.times)
+    samples = timing.take_turns({runner.name: partial(runner.run, feeds=feeds) for runner in runners},
+                                args.rounds, args.times)
     report.samples(f"{chain.name}, {STEPS} steps, {threads} threads", samples, "serverquant", chain.bounds)
     per_step = samples["serverquant"].median * 1000 / STEPS
     report.bound("nanoseconds a step", per_step, 100 if chain.name == "relu" else None)

@@ -88,14 +88,16 @@ def shuffled(case: corpus.Case, seed: int) -> corpus.Case:
     """The case with the elements of every float and uint8 input in another order; its answers no longer hold."""
     rng = np.random.default_rng(seed)
 
-    def shuffle(value: corpus.Value) -> corpus.Value:
-        if isinstance(value, corpus.Int8):
-            return value._replace(data=shuffle(value.data)) if value.data.dtype == np.uint8 else value
-        if isinstance(value, np.ndarray) and value.dtype in (np.float32, np.uint8):
-            return rng.permutation(value.ravel()).reshape(value.shape)
-        return value
+    def shuffle(value: np.ndarray) -> np.ndarray:
+        moved = value.dtype in (np.float32, np.uint8)  # others are shapes, indices or biases
+        return rng.permutation(value.ravel()).reshape(value.shape) if moved else value
 
-    steps = [corpus.Step({k: shuffle(v) for k, v in s.inputs.items()}, s.outputs) for s in case.steps()]
+    def change(value: corpus.Value) -> corpus.Value:
+        if isinstance(value, corpus.Int8):
+            return value._replace(data=shuffle(value.data))
+        return shuffle(value) if isinstance(value, np.ndarray) else value
+
+    steps = [corpus.Step({k: change(v) for k, v in s.inputs.items()}, s.outputs) for s in case.steps()]
     return case.with_steps(steps)
 
 
