@@ -139,3 +139,8 @@ def static_params(op: Operator, prefix: str) -> QParams | None:
     if not 0 <= zero_point < 1 << precision:
         raise QuantizationError(f"argument {prefix}_zero_point must be 0 to {(1 << precision) - 1}, not {zero_point}")
     return QParams(float(np.float32(scale)), zero_point, precision)
+
+
+def mobile_output(op: Operator) -> QParams:
+    """Output parameters of a mobile operator: its arguments, or 1 and 0 without them."""
+    return static_params(op, "Y") or QParams(1.0, 0)

@@ -1,0 +1,21 @@
+"""Quantization parameters while a step runs: fixed by arguments, an Int8 input's own, or chosen from a range."""
+from serverquant.blobs._blob cimport sq_tensor
+
+
+# How an operator chooses parameters; see options.py.
+cdef struct Params:
+    bint fixed              # scale and zero_point are the output's
+    float scale
+    int zero_point
+    int precision           # bits of activations
+    bint symmetric, power_of_two
+    bint relu               # the output's range begins at 0
+    bint dequantize         # the output is float
+
+cdef int fill(Params* p, options) except -1
+
+# Parameters of an input: an Int8 tensor's own; for a float tensor those of its range.
+cdef void of_input(const Params* p, const sq_tensor* x, float* scale, int* zero_point) noexcept nogil
+
+# Parameters of the output: the fixed ones, else those of the range of `values`.
+cdef void of_output(const Params* p, const float* values, long long n, float* scale, int* zero_point) noexcept nogil

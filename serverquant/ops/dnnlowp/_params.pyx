@@ -1,0 +1,35 @@
+"""Quantization parameters while a step runs."""
+from serverquant.blobs._blob cimport SQ_INT8, sq_tensor
+from serverquant.kernels.quantize._quantize cimport min_max
+from serverquant.qparams._choose cimport choose_c
+
+
+cdef int fill(Params* p, options) except -1:
+    """From the `Options` of an operator."""
+    p.fixed = options.output is not None
+    if p.fixed:
+        p.scale, p.zero_point = options.output.scale, options.output.zero_point
+    p.precision = options.activation_precision
+    p.symmetric, p.power_of_two = options.symmetric_activations, options.power_of_two
+    p.relu, p.dequantize = options.relu, options.dequantize_output
+    return 0
+
+
+cdef void of_input(const Params* p, const sq_tensor* x, float* scale, int* zero_point) noexcept nogil:
+    cdef float lo, hi
+    if x.shape.kind == SQ_INT8:
+        scale[0], zero_point[0] = x.scale, x.zero_point
+        return
+    min_max(<const float*>x.data, x.shape.size, &lo, &hi)
+    choose_c(lo, hi, p.precision, p.symmetric, p.power_of_two, scale, zero_point)
+
+
+cdef void of_output(const Params* p, const float* values, long long n, float* scale, int* zero_point) noexcept nogil:
+    cdef float lo, hi
+    if p.fixed:
+        scale[0], zero_point[0] = p.scale, p.zero_point
+        return
+    min_max(values, n, &lo, &hi)
+    if p.relu:
+        lo, hi = (lo if lo > 0 else 0), (hi if hi > 0 else 0)
+    choose_c(lo, hi, p.precision, p.symmetric, p.power_of_two, scale, zero_point)

@@ -1,0 +1,48 @@
+"""Sums of Int8 tensors, engine DNNLOWP: see docs/numerics.md, "Sums"."""
+
+from __future__ import annotations
+
+from serverquant.blobs import dtypes
+from serverquant.blobs.spec import INT8, TENSOR, Spec
+from serverquant.ops.dnnlowp.options import read_options
+from serverquant.ops.eltwise import _int8
+from serverquant.ops.eltwise.broadcast import old_rule
+from serverquant.runtime._plan import Step
+from serverquant.runtime.operator import Operator
+from serverquant.runtime.registry import register
+
+
+class DnnlowpSummation(Operator):
+    """Two Int8 inputs of one shape are added directly; anything else goes through 16-bit intermediate parameters.
+
+    Inputs are Int8 or float. Without Y_scale the output's parameters are those of the float sum's range in this run.
+    """
+
+    takes = "int8|float"
+
+    def setup(self) -> None:
+        self.options = read_options(self, relu=self.type.endswith("Relu"))
+
+    def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
+        return (dtypes.FLOAT, TENSOR) if self.options.dequantize_output else (dtypes.UINT8, INT8)
+
+
+@register("Sum", "SumRelu", "Int8Sum", "Int8SumRelu", engine="DNNLOWP")
+class DnnlowpSum(DnnlowpSummation):
+    """sum = data_0 + data_1 + ...; float inputs are clamped as signed 16-bit numbers, a defect of Caffe2 that is kept."""
+
+    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
+        return _int8.sum_step(self.options, len(ins), float_signed=True)
+
+
+@register("Add", "Int8Add", engine="DNNLOWP")
+class DnnlowpAdd(DnnlowpSummation):
+    """C = A + B; only B is broadcast, by the old rule."""
+
+    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
+        if ins[0].dims == ins[1].dims:
+            return _int8.sum_step(self.options, 2, float_signed=False)
+        if not self.args.broadcast:
+            raise self.shape_error(ins, 1, f"the shape of input 0, {ins[0].dims}, or broadcast=1")
+        middle = old_rule(self, ins)
+        return _int8.sum_step(self.options, 2, False, middle.mid, middle.post, middle.pre > 1)

@@ -1,0 +1,27 @@
+"""Sums of two Int8 tensors, mobile set (no engine): fixed point."""
+
+from __future__ import annotations
+
+from serverquant.blobs.spec import Spec
+from serverquant.ops.dnnlowp.options import mobile_output
+from serverquant.ops.eltwise import _int8
+from serverquant.runtime._plan import Step
+from serverquant.runtime.operator import Operator
+from serverquant.runtime.registry import register
+
+
+@register("Int8Add", "Int8AddRelu", "Int8Sum", "Int8SumRelu")
+class MobileAdd(Operator):
+    """C = A + B, two inputs of one shape. The ratios of their scales to Y_scale must lie in [2^-14, 2^8)."""
+
+    takes = "int8"
+
+    def setup(self) -> None:
+        self.output = mobile_output(self)
+
+    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
+        if len(ins) != 2:
+            raise self.shape_error(ins, len(ins) - 1, f"two inputs in all, not {len(ins)}; engine DNNLOWP takes any number")
+        if ins[0].dims != ins[1].dims:
+            raise self.shape_error(ins, 1, f"the shape of input 0, {ins[0].dims}")
+        return _int8.mobile_step(self.output.scale, self.output.zero_point, self.type.endswith("Relu"))

@@ -1,0 +1,1 @@
+"""From float to Int8 tensors and back."""

@@ -1,0 +1,43 @@
+"""Quantize and Dequantize, engine DNNLOWP."""
+
+from __future__ import annotations
+
+from serverquant.blobs import dtypes
+from serverquant.blobs.spec import INT8, TENSOR, Spec
+from serverquant.ops.dnnlowp.options import read_options
+from serverquant.ops.quantize import _quantize
+from serverquant.runtime._plan import Step
+from serverquant.runtime.operator import Operator
+from serverquant.runtime.registry import register
+
+
+@register("Quantize", "Int8Quantize", engine="DNNLOWP")
+class DnnlowpQuantize(Operator):
+    """Y = clamp(rne(fma(x, 1/scale, zero point))): the zero point is added before rounding. NaN gives 255.
+
+    An Int8 X is passed on as it is, as in Caffe2.
+    """
+
+    takes = "float|int8"
+
+    def setup(self) -> None:
+        self.options = read_options(self)
+
+    def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
+        return dtypes.UINT8, INT8
+
+    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
+        return _quantize.quantize_step(self.options)
+
+
+@register("Dequantize", "Int8Dequantize", engine="DNNLOWP")
+class DnnlowpDequantize(Operator):
+    """Y = scale * (q - zero point), one rounding. A float X is passed on as it is."""
+
+    takes = "int8|float"
+
+    def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
+        return dtypes.FLOAT, TENSOR
+
+    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
+        return _quantize.dequantize_step()
