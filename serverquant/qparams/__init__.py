@@ -1,0 +1,14 @@
+"""Quantization parameters: from data to (scale, zero point), and from floats to integers.
+
+::
+
+    choose     range -> QParams                        choose, relu_params, find_min_max
+    quantize   floats -> integers and back             quantize, quantize_bias, dequantize
+"""
+
+from __future__ import annotations
+
+from serverquant.qparams.choose import QParams, choose, find_min_max, relu_params
+from serverquant.qparams.quantize import dequantize, quantize, quantize_bias
+
+__all__ = ["QParams", "choose", "dequantize", "find_min_max", "quantize", "quantize_bias", "relu_params"]
