@@ -1,1 +1,45 @@
-"""serverquant: run and quantize Caffe2-style nets on CPU servers."""
+"""serverquant: run and quantize Caffe2 nets on CPU servers, with exact int8 operators.
+
+    load(init_net, predict_net)    a Predictor: call it with arrays
+    workspace, core                Caffe2's Python API
+    register                       decorator: an operator of one's own
+    Int8                           value of a quantized tensor: data, scale, zero_point
+    options                        process-wide settings
+    set_num_threads                how many threads the kernels use
+
+Submodules load on first use, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PLACES = {
+    "load": "predictor",
+    "Predictor": "predictor",
+    "register": "runtime.registry",
+    "Operator": "runtime.operator",
+    "PythonOperator": "runtime.operator",
+    "options": "runtime.options",
+    "Int8": "blobs.store",
+    "ServerquantError": "_base.errors",
+    "set_num_threads": "_base._threads",
+    "get_num_threads": "_base._threads",
+}
+_MODULES = ("core", "workspace", "proto")
+__all__ = ["__version__", *_MODULES, *_PLACES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        return getattr(importlib.import_module(f"serverquant.{_PLACES[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"serverquant.{name}")
+    raise AttributeError(f"module 'serverquant' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -22,7 +22,7 @@ from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import EMPTY, INT8, OBJECT, TENSOR, Spec
 from serverquant.blobs.store import Int8
 from serverquant.runtime._plan import PythonStep, Step
-from serverquant.runtime.schema import MANY, Schema
+from serverquant.runtime.schema import MANY, Arg, Schema
 
 
 class Decline(Exception):  # noqa: N818 - not an error: the next engine is tried
@@ -43,6 +43,7 @@ class Definition:
     net: str = ""
     control_inputs: tuple[str, ...] = ()
     message: Any = field(default=None, repr=False)
+    fix_defects: bool = False  # compute what Caffe2 should, not what it does
 
     @property
     def place(self) -> str:
@@ -79,11 +80,9 @@ class Operator:
         self.engine = ""
         self.refused: list[tuple[str, str]] = []
         self.args = SimpleNamespace(**schema.read(definition.arguments))
-        if schema.args or type(self).warns_unknown:
+        if not schema.takes_anything:
             _warn_unknown(definition, schema)
         self.setup()
-
-    warns_unknown = True
 
     def setup(self) -> None:
         """Read and check the arguments; raise Decline if this engine does not take the case."""
@@ -189,25 +188,19 @@ def _target(blob: Blob) -> Any:
     return _read(blob)
 
 
+_ARG_KINDS = {bool: "bool", int: "int", float: "float", str: "string", bytes: "bytes", list: "floats", tuple: "ints"}
+
+
 def function_operator(function: Callable[..., Any], rules: dict[str, Any]) -> type[PythonOperator]:
-    """An operator class around a function: inputs are positional, a net's arguments go to keywords with defaults."""
+    """An operator class around a function: inputs are positional; a net's arguments go to parameters with defaults,
+    read as what the default is (bool, int, float, str, bytes; a list means floats, a tuple integers)."""
     parameters = inspect.signature(function).parameters.values()
-    keywords = {p.name: p.default for p in parameters if p.default is not p.empty}
-    readers = {bool: "bool", int: "int", float: "float", str: "string", list: "floats", tuple: "ints"}
+    keywords = [p for p in parameters if p.default is not p.empty]
+    arguments = [Arg(p.name, _ARG_KINDS.get(type(p.default), "float"), p.default) for p in keywords]
 
     class FunctionOperator(PythonOperator):
-        warns_unknown = bool(keywords)
-
-        def setup(self) -> None:
-            arguments = self.definition.arguments
-            self.keywords = {
-                name: getattr(arguments, readers.get(type(default), "float"))(name, default)
-                for name, default in keywords.items()
-                if arguments.has(name)
-            }
-
         def run(self, inputs: list[Any], outputs: list[Any]) -> None:
-            result = function(*inputs, **self.keywords)
+            result = function(*inputs, **vars(self.args))
             several = isinstance(result, (list, tuple)) and not isinstance(result, Int8)
             results: Sequence[Any] = result if several else [result]
             if len(results) != len(outputs):
@@ -216,8 +209,8 @@ def function_operator(function: Callable[..., Any], rules: dict[str, Any]) -> ty
 
     FunctionOperator.__name__ = FunctionOperator.__qualname__ = function.__name__
     FunctionOperator.__module__, FunctionOperator.__doc__ = function.__module__, function.__doc__
-    if "inputs" not in rules:
-        positional = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
-        many = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-        rules["inputs"] = (len(positional), MANY if many else len(positional))
+    positional = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
+    many = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    rules.setdefault("inputs", (len(positional), MANY if many else len(positional)))
+    rules.setdefault("args", arguments)
     return FunctionOperator

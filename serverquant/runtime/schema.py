@@ -31,7 +31,7 @@ class Schema:
     types: every type that this schema is of.
     inputs, outputs: a number, or (least, most); MANY for no limit.
     inplace: (input, output) pairs that may be one blob; "any" permits all.
-    args: `Arg`s; anything else in a net is ignored with one warning.
+    args: `Arg`s; anything else in a net is ignored with one warning. None: the operator reads its arguments itself.
     shape: rule for the outputs' dims from the inputs' specs; None: known only after running.
     values: rule (operator, input specs) -> arrays, for outputs whose values are known while planning.
     in_doc, out_doc: names and meanings of inputs and outputs, "X: ..." each.
@@ -43,7 +43,7 @@ class Schema:
         inputs: int | tuple[int, int],
         outputs: int | tuple[int, int] = 1,
         inplace: Sequence[tuple[int, int]] | str = (),
-        args: Sequence[Arg] = (),
+        args: Sequence[Arg] | None = (),
         shape: ShapeRule | None = None,
         values: Callable[[Any, list], Any] | None = None,
         doc: str = "",
@@ -54,7 +54,8 @@ class Schema:
         self.inputs = inputs if isinstance(inputs, tuple) else (inputs, inputs)
         self.outputs = outputs if isinstance(outputs, tuple) else (outputs, outputs)
         self.inplace = inplace
-        self.args = {a.name: a for a in args}
+        self.args = {a.name: a for a in args or ()}
+        self.takes_anything = args is None
         self.shape, self.values = shape, values
         self.doc, self.in_doc, self.out_doc = doc, tuple(in_doc), tuple(out_doc)
 

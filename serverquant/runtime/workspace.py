@@ -8,6 +8,7 @@ from serverquant._base.errors import NetError
 from serverquant.blobs.store import BlobStore, closest
 from serverquant.proto.wire import NetFile, read_net
 from serverquant.runtime.nets.simple import SimpleNet
+from serverquant.runtime.options import options
 
 
 class Workspace(BlobStore):
@@ -28,9 +29,9 @@ class Workspace(BlobStore):
         self.nets[name] = net
         return net
 
-    def bind(self, file: NetFile) -> SimpleNet:
-        """A net on this workspace's blobs that is not kept by name."""
-        return SimpleNet(file, self)
+    def bind(self, file: NetFile, fix_defects: bool | None = None) -> SimpleNet:
+        """A net on this workspace's blobs that is not kept by name. `fix_defects` outranks options.caffe2_defects."""
+        return SimpleNet(file, self, options.fixes_defects if fix_defects is None else fix_defects)
 
     def net(self, name: str) -> SimpleNet:
         """A net by name; NetError with the closest names."""

@@ -20,7 +20,7 @@ from serverquant.runtime.plan_cache import PlanCache
 TYPES = ("", "simple", "simple_refcount", "dag", "async_dag", "prof_dag", "async_scheduling", "async_polling", "parallel", "rnn")
 
 
-def definitions(source: NetFile) -> Iterable[Definition]:
+def definitions(source: NetFile, fix_defects: bool) -> Iterable[Definition]:
     """The operators of a net, in order."""
     net = source.net
     for index, op in enumerate(net.op):
@@ -35,6 +35,7 @@ def definitions(source: NetFile) -> Iterable[Definition]:
             net=net.name,
             control_inputs=tuple(op.control_input),
             message=op,
+            fix_defects=fix_defects,
         )
 
 
@@ -45,14 +46,14 @@ class SimpleNet:
     every input comes from somewhere. Nothing in the store changes when that fails.
     """
 
-    def __init__(self, source: NetFile, store: BlobStore):
+    def __init__(self, source: NetFile, store: BlobStore, fix_defects: bool = False):
         self.name, self.proto, self.store = source.net.name, source.net, store
         if source.net.type not in TYPES:
             raise NetError(f'net "{self.name}" is of type "{source.net.type}"; known types: {", ".join(TYPES[1:])}')
         if source.net.type == "parallel" and source.net.num_workers <= 0:
             raise NetError(f'net "{self.name}" of type "parallel" needs num_workers > 0')
         self._check_sources()
-        self.operators = [self._create(d) for d in definitions(source)]
+        self.operators = [self._create(d) for d in definitions(source, fix_defects)]
         self.blobs = [self._blobs(op) for op in self.operators]
         self._plans = [PlanCache(self, options.plans_kept) for _ in range(len(self.operators) + 1)]
         self._lock = threading.Lock()
@@ -87,10 +88,9 @@ class SimpleNet:
 
     def _blobs(self, op: Operator) -> tuple[list[Blob], list[Blob]]:
         inputs = [self.store.create(name) for name in op.inputs]
-        return inputs, [self._output_blob(name) for name in op.outputs]
+        # A parent's blob is read, never written: an output of its name is a blob of this store from here on.
+        return inputs, [self.store.local(name) for name in op.outputs]
 
-    def _output_blob(self, name: str) -> Blob:
-        return self.store.create(name)
 
     def run(self) -> None:
         """Run all operators. An error leaves what earlier operators wrote; the net can be run again."""

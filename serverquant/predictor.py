@@ -1,0 +1,160 @@
+"""A net ready to serve: `serverquant.load(init_net, predict_net)`."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import serverquant.ops  # noqa: F401 - makes the built-in operators known
+from serverquant._base.errors import ArgumentError, NetError, ParseError
+from serverquant.blobs.store import closest
+from serverquant.proto.wire import NetFile, read_net
+from serverquant.runtime.nets.simple import SimpleNet
+from serverquant.runtime.workspace import Workspace
+
+
+class Predictor:
+    """Weights, and a net to run on them; safe to call from several threads.
+
+    The weights exist once. Every thread that calls gets a context of its own (inner blobs and plans), made at its first
+    call. Defects of Caffe2 that are reproduced elsewhere (docs/numerics.md) are mended here.
+
+        with serverquant.load("init_net.pb", "predict_net.pb") as predict:
+            outputs = predict(images)               # arrays in the order of `predict.inputs`
+            outputs = predict(data=images)          # or by name, or one dict
+            outputs["prob"]
+
+    inputs, outputs: names of the blobs that a call takes and gives.
+    """
+
+    def __init__(self, init: Any, predict: Any):
+        self._weights = Workspace()
+        if init is not None:
+            self._weights.run_once(init)
+        self._file: NetFile = read_net(predict)
+        net = self._file.net
+        made = {name for op in net.op for name in op.output}
+        used = list(dict.fromkeys([*net.external_input, *(n for op in net.op for n in op.input)]))
+        self.name: str = net.name
+        self.inputs: list[str] = [n for n in used if n not in self._weights and (n in net.external_input or n not in made)]
+        self.outputs: list[str] = list(net.external_output) or list(net.op[-1].output if net.op else ())
+        if not net.op:
+            raise NetError(f'net "{net.name}" has no operators')
+        self._local = threading.local()
+        self._closed = False
+        self._context()
+
+    # ---- running --------------------------------------------------------------------------------------------------
+
+    def __call__(self, *arrays: Any, **named: Any) -> dict[str, Any]:
+        """Run on arrays in the order of `inputs`, on one dict, or by name. Returns the outputs' values by name.
+
+        Arrays are copied. Int8 tensors go in and come out as `serverquant.Int8`.
+        """
+        feeds = self._feeds(arrays, named)
+        space, net = self._context()
+        for name, value in feeds.items():
+            space.local(name).feed(value)
+        net.run()
+        return {name: space.fetch(name) for name in self.outputs}
+
+    run = __call__
+
+    def fetch(self, name: str) -> Any:
+        """The value of an inner blob (or a weight) as the calling thread's last run left it."""
+        return self._context()[0].fetch(name)
+
+    def _feeds(self, arrays: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
+        if len(arrays) == 1 and isinstance(arrays[0], dict):
+            named, arrays = {**arrays[0], **named}, ()
+        if len(arrays) > len(self.inputs):
+            raise ArgumentError(f'net "{self.name}" takes {len(self.inputs)} inputs ({self.inputs}), not {len(arrays)}')
+        feeds = {**dict(zip(self.inputs, arrays)), **named}
+        for name in feeds:
+            if name not in self.inputs:
+                raise ArgumentError(f'net "{self.name}" has no input "{name}"{closest(name, self.inputs)}')
+        missing = [name for name in self.inputs if name not in feeds]
+        if missing:
+            raise ArgumentError(f'net "{self.name}" needs input {", ".join(missing)} too')
+        return feeds
+
+    def _context(self) -> tuple[Workspace, SimpleNet]:
+        """The calling thread's blobs and net."""
+        if self._closed:
+            raise NetError(f'the predictor of net "{self.name}" is closed')
+        found = getattr(self._local, "context", None)
+        if found is None:
+            space = Workspace(parent=self._weights)
+            for name in self.inputs:
+                space.local(name)
+            found = self._local.context = (space, space.bind(self._file, fix_defects=True))
+        return found
+
+    @property
+    def net(self) -> SimpleNet:
+        """The calling thread's net, for a look at its plans."""
+        return self._context()[1]
+
+    @property
+    def proto(self) -> Any:
+        """The predict net's NetDef, big payloads aside."""
+        return self._file.net
+
+    # ---- weights --------------------------------------------------------------------------------------------------
+
+    @property
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the tensors that the init net made, by name."""
+        blobs = ((name, self._weights.get(name)) for name in self._weights.names())
+        return {name: blob.dims for name, blob in blobs if blob.nbytes}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the weights, without packed forms."""
+        return sum(self._weights.get(name).nbytes for name in self._weights.names())
+
+    # ---- end ------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Free the weights; calls raise from then on."""
+        self._closed = True
+        self._local = threading.local()
+        self._weights.reset()
+
+    def __enter__(self) -> Predictor:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if self._closed:
+            return f'<Predictor "{self.name}", closed>'
+        return (
+            f'<Predictor "{self.name}": {len(self.proto.op)} operators, {", ".join(self.inputs)} -> '
+            f"{', '.join(self.outputs)}; {len(self.parameters)} parameters, {self.nbytes / 1e6:.1f} MB>"
+        )
+
+
+def load(init: Any, predict: Any = None) -> Predictor:
+    """A Predictor from an init net and a predict net: paths (.pb, .pbtxt), bytes, messages of any protobuf runtime.
+
+    One MetaNetDef alone will do if it holds both nets. Raises ParseError for what is no net, and whatever running the
+    init net or creating the predict net raises.
+    """
+    if predict is None:
+        init, predict = _from_meta_net(init)
+    return Predictor(init, predict)
+
+
+def _from_meta_net(source: Any) -> tuple[Any, Any]:
+    from serverquant.proto import PredictorConsts
+    from serverquant.proto.io import load_meta_net
+
+    meta, names = load_meta_net(source), PredictorConsts()
+    nets = {entry.key: entry.value for entry in meta.nets}
+    if names.PREDICT_NET_TYPE not in nets:
+        shown = str(source) if isinstance(source, (str, Path)) else "the message"
+        raise ParseError(f"{shown} is a MetaNetDef without a {names.PREDICT_NET_TYPE}; give the predict net as second argument")
+    return nets.get(names.PREDICT_INIT_NET_TYPE), nets[names.PREDICT_NET_TYPE]
