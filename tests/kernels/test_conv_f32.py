@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from reference import window as reference
 
 from serverquant._base import _isa, _threads
 from serverquant._base.errors import ArgumentError, DTypeError, ShapeError
 from serverquant.kernels._window import Window
 from serverquant.kernels.conv_f32 import _conv_f32 as conv_f32
-from reference import window as reference
 
 
 class Case:

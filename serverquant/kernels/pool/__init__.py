@@ -1,0 +1,1 @@
+"""Max and average pools in one to three dimensions, float and uint8: see pool.h."""
