@@ -1,0 +1,80 @@
+# `make demo` and `make test` need nothing but python3 (with venv and headers), gcc and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+GENERATED = serverquant/_cyutility.c
+NATIVE := $(shell find serverquant \( -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name '*.inc' -o -name '[a-z]*.c' \))
+
+.PHONY: demo test test-fast test-matrix test-emulated test-oracle test-versions check bench docs proto debug clean
+
+demo: $(VENV)/.built
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/.built
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.built
+	$(BIN)/python -m pytest -m "not slow"
+
+# Every golden case on every instruction set of this machine, at 1, 2, 3 and 7 threads.
+test-matrix: $(VENV)/.built
+	for isa in $$($(BIN)/python -c "from serverquant._base import _isa; print(*_isa.supported())"); do \
+	  for threads in 1 2 3 7; do \
+	    SERVERQUANT_ISA=$$isa $(BIN)/python tests/golden/run.py --threads $$threads || exit 1; \
+	  done; \
+	done
+
+# The x86 rows through simde's headers: for instruction sets that this machine lacks.
+test-emulated: $(VENV)/.built
+	$(BIN)/pip install --quiet 'simde-py>=0.8.2'
+	rm -rf build/emulated && mkdir -p build/emulated
+	git ls-files -z setup.py pyproject.toml README.md serverquant tests | xargs -0 cp --parents -t build/emulated
+	cd build/emulated && SERVERQUANT_EMULATE=1 ../../$(BIN)/python setup.py -q build_ext --inplace
+	cd build/emulated && PYTHONPATH=. ../../$(BIN)/python -m pytest tests/kernels
+	cd build/emulated && for isa in avx2 avx512vnni; do \
+	  PYTHONPATH=. SERVERQUANT_ISA=$$isa ../../$(BIN)/python tests/golden/run.py || exit 1; done
+
+# Against the real Caffe2 1.8.1: needs a Python 3.9 (PYTHON39=...), see benchmarks/peers/setup_oracle.py.
+test-oracle: $(VENV)/.built
+	$(PYTHON) benchmarks/peers/setup_oracle.py
+	$(BIN)/python -m pytest tests -m oracle
+
+# Oldest and newest: needs python3.10 and python3.13.
+test-versions:
+	python3.10 -m venv .venv-oldest
+	.venv-oldest/bin/pip install --quiet 'numpy==1.26.4' 'protobuf==4.25.8' 'cython==3.1.0' setuptools pytest hypothesis
+	.venv-oldest/bin/python setup.py -q build_ext --inplace && .venv-oldest/bin/python -m pytest -m "not slow"
+	python3.13 -m venv .venv-newest
+	.venv-newest/bin/pip install --quiet numpy protobuf cython setuptools pytest hypothesis
+	.venv-newest/bin/python setup.py -q build_ext --inplace && .venv-newest/bin/python -m pytest -m "not slow"
+
+check: $(VENV)/.built
+	$(BIN)/pip install --quiet ruff mypy cython-lint types-protobuf
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/cython-lint serverquant
+
+bench: $(VENV)/.built
+	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/load.py
+	$(BIN)/python benchmarks/nets.py
+
+proto: $(VENV)/.built
+	$(BIN)/pip install --quiet grpcio-tools
+	$(BIN)/python proto/generate.py
+
+debug: $(VENV)/.built
+	SERVERQUANT_DEBUG=1 $(BIN)/python setup.py build_ext --inplace --force
+
+clean:
+	rm -rf build .venv* *.egg-info $(GENERATED)
+	find serverquant -name '*.so' -delete
+	find serverquant -name '_*.c' -delete
+
+# Compiles what has changed, then makes the tree importable. pip finds the modules built and leaves them.
+$(VENV)/.built: $(NATIVE) setup.py pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet 'cython>=3.1' 'setuptools>=68'
+	$(BIN)/python setup.py -q build_ext --inplace
+	$(BIN)/pip install --quiet --no-build-isolation --editable '.[test,cli]'
+	touch $@
