@@ -86,6 +86,7 @@ def _join(path: str, name: str) -> str:
 
 def _place(path: str) -> str:
     """`op[3].arg[0]` -> `operator 3, arg[0]`: the words that all other errors use."""
+    path = path if len(path) <= 100 else path[:97] + "..."
     head, _, rest = path.partition(".")
     if head.startswith("op["):
         head = f"operator {head[3:-1]}"

@@ -15,11 +15,13 @@ import contextlib
 import mmap
 import os
 import re
+import stat
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from google.protobuf import text_format
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, EncodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from serverquant import proto
@@ -78,7 +80,7 @@ def save(message: Any, path: str | os.PathLike[str], *, text: bool | None = None
     part = f"{target}.{os.getpid()}.part"
     try:
         with open(part, "wb") as file:
-            file.write(to_text(message).encode() if text else message.SerializeToString())
+            file.write(to_text(message).encode() if text else serialized(message))
         os.replace(part, target)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -114,9 +116,12 @@ def open_source(source: Any, message_class: Any) -> Source:
 
 def _open_file(path: Path) -> Source:
     with open(path, "rb") as file:
-        if os.fstat(file.fileno()).st_size == 0:
-            raise ParseError(f"{path} is empty")
-        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        status = os.fstat(file.fileno())
+        if stat.S_ISREG(status.st_mode) and status.st_size:
+            data: Any = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        else:  # a pipe, or a file of /proc, cannot be mapped
+            data = file.read()
+    _check_not_empty(data, str(path))
     is_text = path.suffix in _TEXT_SUFFIXES or (path.suffix not in _BINARY_SUFFIXES and _looks_like_text(data[:4096]))
     return Source(str(path), data=data, is_text=is_text)
 
@@ -126,10 +131,18 @@ def _foreign_bytes(message: Any, message_class: Any) -> bytes:
     expected = message_class.DESCRIPTOR.full_name
     if full_name not in (None, expected):
         raise ParseError(f"the message is a {full_name}, expected a {expected}")
-    return bytes(message.SerializeToString())
+    return serialized(message)
 
 
-def _check_not_empty(data: bytes, label: str) -> None:
+def serialized(message: Any) -> bytes:
+    """The bytes of a message of any runtime. ParseError where it nests too deep or lacks a required field."""
+    try:
+        return bytes(message.SerializeToString())
+    except (EncodeError, RecursionError) as error:
+        raise ParseError(f"the message cannot be serialized: {error}") from error
+
+
+def _check_not_empty(data: Any, label: str) -> None:
     if not data:
         raise ParseError(f"{label} is empty")
 
@@ -163,23 +176,32 @@ def _not_a(message_class: Any, data: bytes, label: str, fault: str, place: str =
     if _looks_like_text(data):
         hint = "; it looks like text (name the file .pbtxt)"
     elif other := _other_kind(data, message_class):
-        hint = f"; it reads as a {other}"
+        hint = f"; it looks like {other}"
     where = f" ({place})" if place else ""
     return ParseError(f"{label} is not a {message_class.__name__}, or is damaged: {fault}{where}{hint}")
 
 
 def _other_kind(data: bytes, message_class: Any) -> str:
-    """The kind of message that the bytes are without anything unknown in them, if it is not the wanted kind."""
-    for other in (proto.NetDef, proto.MetaNetDef, proto.PlanDef, proto.OperatorDef, proto.TensorProto, proto.BlobProto):
-        if other is message_class:
-            continue
+    """The name of another kind of message that the bytes are a plausible one of, or ""."""
+    for other, marks in _MARKS.items():
         try:
-            message = other.FromString(data)
+            message = getattr(proto, other).FromString(data)
         except (DecodeError, RecursionError):
             continue
-        if not _first_fault(message):
-            return str(other.__name__)
+        known = not len(UnknownFieldSet(message)) and message.IsInitialized()
+        if known and not isinstance(message, message_class) and any(marks(message)):
+            return f"a{'n' if other[0] == 'O' else ''} {other}"
     return ""
+
+
+# What tells a message from the same bytes read as another kind.
+_MARKS: dict[str, Callable[[Any], Iterable[bool]]] = {
+    "NetDef": lambda m: (bool(op.type) and type(op.type) is str for op in m.op),
+    "MetaNetDef": lambda m: (bool(entry.value.op) for entry in m.nets),
+    "PlanDef": lambda m: (bool(net.op) and not net_fault(net) for net in m.network),
+    "OperatorDef": lambda m: [bool(m.type) and type(m.type) is str],
+    "BlobProto": lambda m: [m.type == "Tensor"],
+}
 
 
 def check(message: Any, data: bytes, label: str) -> None:
@@ -193,9 +215,9 @@ def _first_fault(message: Any) -> str:
     if not message.IsInitialized():
         return f"{message.FindInitializationErrors()[0]} is missing"
     if isinstance(message, proto.NetDef):
-        return _net_fault(message)
+        return net_fault(message)
     if isinstance(message, proto.MetaNetDef):
-        return next(filter(None, (_net_fault(entry.value) for entry in message.nets)), "") or _unknown_fault(message)
+        return next(filter(None, (net_fault(entry.value) for entry in message.nets)), "") or _unknown_fault(message)
     return _unknown_fault(message)
 
 
@@ -205,13 +227,15 @@ def _unknown_fault(message: Any) -> str:
     return ""
 
 
-def _net_fault(net: Any) -> str:
-    """What is wrong with a parsed NetDef. Text that is not UTF-8 comes from protobuf as bytes."""
+def net_fault(net: Any) -> str:
+    """What is wrong with a parsed NetDef, or "". Text that is not UTF-8 comes from protobuf as bytes.
+
+    Arguments, nested nets among them, are checked by `args` when they are read: there are many, and few are nets.
+    """
     for index, op in enumerate(net.op):
         if not op.type:
             return f"operator {index} has no type"
-        texts = (op.type, op.name, op.engine, *op.input, *op.output, *(arg.name for arg in op.arg))
-        for text in texts:
+        for text in (op.type, op.name, op.engine, *op.input, *op.output):
             if type(text) is not str:
                 return f"operator {index} has a name that is not UTF-8: {text!r}"
     for text in (net.name, net.type, *net.external_input, *net.external_output):

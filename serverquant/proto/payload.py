@@ -22,7 +22,12 @@ INT_RUN = "int run"  # tag byte and varint each
 INT_PACKED = "int packed"  # varint each
 
 _BLOCK_BYTES = 1 << 18  # bounds the index arrays of varint decoding; also fits the L2 cache
-_DTYPES: dict[str, np.dtype[Any]] = {"floats": np.dtype("f4"), "ints": np.dtype("i8"), "s": np.dtype("u1")}
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "floats": np.dtype("f4"),
+    "ints": np.dtype("i8"),
+    "s": np.dtype("u1"),
+    "strings": np.dtype("u1"),
+}
 
 
 class Piece(NamedTuple):
@@ -37,13 +42,16 @@ class Piece(NamedTuple):
 class Payload:
     """The floats, ints or byte string of one argument: `count` values of `dtype` (float32, int64 or uint8).
 
+    `field` is the argument's field: floats, ints, s, or strings where that holds a single string.
+
     The values stay in the file (mapped, or the bytes given) until copied. A file must not be cut short meanwhile; our
     own `io.save` replaces files and never shortens them.
     """
 
-    __slots__ = ("_pieces", "_source", "count", "dtype")
+    __slots__ = ("_pieces", "_source", "count", "dtype", "field")
 
     def __init__(self, field: str, source: Bytes, pieces: Sequence[Piece]):
+        self.field = field
         self.dtype = _DTYPES[field]
         self.count = sum(piece.size for piece in pieces)
         self._source = source
@@ -51,8 +59,8 @@ class Payload:
 
     @classmethod
     def of_values(cls, values: Any, field: str) -> Payload:
-        """A payload of an argument's field that is in a message: the same reading for small fills."""
-        array = np.frombuffer(values, np.uint8) if field == "s" else np.array(values, _DTYPES[field])
+        """A payload of values that are in a message, so that small fills are read like large ones."""
+        array = np.frombuffer(values, np.uint8) if isinstance(values, bytes) else np.array(values, _DTYPES[field])
         if sys.byteorder == "big":
             array = array.astype(array.dtype.newbyteorder("<"))
         source = array.view(np.uint8)

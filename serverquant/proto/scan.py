@@ -23,46 +23,37 @@ from serverquant.proto.faults import Malformed, read_varint, skip_value
 from serverquant.proto.payload import FLOAT_RUN, INT_PACKED, INT_RUN, RAW, Bytes, Payload, Piece
 
 MIN_COUNT = 64
-"""Arguments of fewer values stay in the message."""
+"""Arguments of fewer values, or bytes, stay in the message."""
 
-_MAX_FIELDS = 10_000  # of one operator; more are no fill, and would take long in Python
-_MAX_PIECES = 1_000  # of one argument
+_MAX_STEPS = 500_000  # fields looked at one by one: half a second. What is left then stays in the message
+_RUN_STEPS = 20  # what a run costs, in fields
 _MAX_STEP = 1 << 16  # records or bytes that numpy looks at in one go
 _BYTES = 2
-_FLOAT_TAG = 5 << 3 | 5
-_INT_TAG = 6 << 3
-_FIELDS = {4: "s", 5: "floats", 6: "ints"}
+_NET_OP = 2 << 3 | _BYTES
+_OP_TYPE = 4 << 3 | _BYTES
+_OP_ARG = 5 << 3 | _BYTES
+_ARG_NAME = 1 << 3 | _BYTES
+_ARG_S = 4 << 3 | _BYTES
+_ARG_FLOAT = 5 << 3 | 5
+_ARG_FLOATS = 5 << 3 | _BYTES
+_ARG_INT = 6 << 3
+_ARG_INTS = 6 << 3 | _BYTES
+_ARG_STRINGS = 7 << 3 | _BYTES
+_FIELDS = {4: "s", 5: "floats", 6: "ints", 7: "strings"}
+
+Payloads = dict[int, dict[str, Payload]]
 
 
-def cut_net(data: Any) -> tuple[bytes, dict[int, dict[str, Payload]]]:
+def cut_net(data: Any) -> tuple[bytes, Payloads]:
     """The bytes of a serialized net without its payloads, and these by operator index and argument name.
 
     `data` is bytes or a mapped file; payloads refer to it and keep it alive. Raises Malformed where the outermost level
     is broken, or holds a group, which protobuf accepts as an unknown field.
     """
-    source = np.frombuffer(data, np.uint8)
-    parts: list[bytes] = []
-    payloads: dict[int, dict[str, Payload]] = {}
-    position = kept = index = 0
-    end = len(data)
-    while position < end:
-        field = position
-        tag, position = read_varint(data, position, end)
-        start, position = skip_value(data, position, end, tag & 7)
-        if tag != 2 << 3 | _BYTES:
-            continue
-        if position - start > MIN_COUNT:
-            cut = _cut_operator(data, source, start, position)
-            if cut is not None:
-                parts += [data[kept:field], _delimited(2, cut[0])]
-                payloads[index] = {"values": cut[1]}
-                kept = position
-        index += 1
-    parts.append(data[kept:end])
-    return b"".join(parts), payloads
+    return _Cutter(data).net()
 
 
-def _delimited(number: int, content: bytes) -> bytes:
+def delimited(number: int, content: bytes) -> bytes:
     """A length-delimited field."""
     length, head = len(content), bytearray([number << 3 | _BYTES])
     while length > 0x7F:
@@ -71,100 +62,136 @@ def _delimited(number: int, content: bytes) -> bytes:
     return bytes(head) + bytes([length]) + content
 
 
-def _cut_operator(data: Any, source: Bytes, start: int, end: int) -> tuple[bytes, Payload] | None:
-    """A fill without its values, and these; None where the operator is no fill or stays as it is."""
-    kind = b""
-    values = None
-    position = start
-    for _ in range(_MAX_FIELDS):
-        if position == end:
-            break
-        field = position
+class _Tired(Exception):
+    """The file has more fields than are worth looking at in Python."""
+
+
+class _Cutter:
+    """One pass over a net; counts what it does, so that no file takes long, whatever it holds."""
+
+    def __init__(self, data: Any):
+        self.data = data
+        self.source = np.frombuffer(data, np.uint8)
+        self.steps = _MAX_STEPS
+
+    def net(self) -> tuple[bytes, Payloads]:
+        data, end = self.data, len(self.data)
+        parts: list[bytes] = []
+        payloads: Payloads = {}
+        position = kept = index = 0
         try:
-            tag, position = read_varint(data, position, end)
-            content, position = skip_value(data, position, end, tag & 7)
-        except Malformed:
-            return None
-        if tag == 4 << 3 | _BYTES:
-            kind = data[content:position]
-        elif tag == 5 << 3 | _BYTES and position - content > MIN_COUNT:
-            cut = _cut_argument(data, source, content, position)
-            if cut is not None and values is not None:
-                return None
-            values = (field, position, *cut) if cut is not None else values
-    else:
-        return None
-    if values is None or not kind.endswith(b"Fill"):
-        return None
-    first, last, argument, payload = values
-    return data[start:first] + _delimited(5, argument) + data[last:end], payload
+            while position < end:
+                field = position
+                tag, start, position = self._field(position, end)
+                if tag != _NET_OP:
+                    continue
+                # Looking for the name first spares the fields of operators that are no fills.
+                if position - start > MIN_COUNT and data.find(b"values", start, position) >= 0:
+                    cut = self._operator(start, position)
+                    if cut is not None:
+                        parts += [data[kept:field], delimited(2, cut[0])]
+                        payloads[index] = {"values": cut[1]}
+                        kept = position
+                index += 1
+        except _Tired:
+            pass
+        parts.append(data[kept:end])
+        return b"".join(parts), payloads
 
+    def _field(self, position: int, end: int) -> tuple[int, int, int]:
+        """(tag, start and stop of the value) of the field at a position. Raises Malformed and _Tired."""
+        self._spend(1)
+        tag, position = read_varint(self.data, position, end)
+        return (tag, *skip_value(self.data, position, end, tag & 7))
 
-def _cut_argument(data: Any, source: Bytes, start: int, end: int) -> tuple[bytes, Payload] | None:
-    """The argument "values" without its numbers or byte string, and these; None where it stays as it is."""
-    name = b""
-    pieces: list[Piece] = []
-    fields: set[str] = set()
-    kept: list[bytes] = []
-    position = start
-    while position < end:
-        field = position
-        piece = _run(source, position, end)
-        if piece is None:
+    def _spend(self, steps: int) -> None:
+        self.steps -= steps
+        if self.steps < 0:
+            raise _Tired
+
+    def _operator(self, start: int, end: int) -> tuple[bytes, Payload] | None:
+        """A fill without its values, and these; None where the operator is no fill or stays as it is."""
+        data, kind, position = self.data, b"", start
+        cuts = []
+        while position < end:
+            field = position
             try:
-                tag, position = read_varint(data, position, end)
-                content, position = skip_value(data, position, end, tag & 7)
+                tag, content, position = self._field(position, end)
             except Malformed:
                 return None
-            if tag == 1 << 3 | _BYTES:
-                name = data[content:position]
-            if tag >> 3 not in _FIELDS:
-                kept.append(data[field:position])
-                continue
-            piece = _chunk(source, tag, content, position)
-        if piece is None or len(pieces) + len(kept) >= _MAX_PIECES:
+            if tag == _OP_TYPE:
+                kind = data[content:position]
+            elif tag == _OP_ARG and position - content > MIN_COUNT:
+                cut = self._argument(content, position)
+                if cut is not None:
+                    cuts.append((field, position, *cut))
+        if len(cuts) != 1 or not kind.endswith(b"Fill"):
             return None
-        fields.add(_FIELDS[data[field] >> 3])
-        pieces.append(piece)
-        position = piece.stop
-    single_kind = len(fields) == 1 and (fields != {"s"} or len(pieces) == 1)
-    if name != b"values" or not single_kind or sum(piece.size for piece in pieces) < MIN_COUNT:
-        return None
-    return b"".join(kept), Payload(fields.pop(), source, pieces)
+        first, last, argument, payload = cuts[0]
+        return data[start:first] + delimited(5, argument) + data[last:end], payload
+
+    def _argument(self, start: int, end: int) -> tuple[bytes, Payload] | None:
+        """The argument "values" without its numbers or byte string, and these; None where it stays as it is."""
+        data, name, position = self.data, b"", start
+        pieces: list[Piece] = []
+        fields: set[str] = set()
+        while position < end:
+            field = position
+            number = data[field] >> 3
+            piece = self._run(position, end)
+            if piece is None:
+                try:
+                    tag, content, position = self._field(position, end)
+                except Malformed:
+                    return None
+                if tag == _ARG_NAME:
+                    name = data[content:position]
+                    continue
+                number = tag >> 3
+                piece = _chunk(self.source, tag, content, position)
+                if piece is None:
+                    return None
+            fields.add(_FIELDS[number])
+            pieces.append(piece)
+            position = piece.stop
+        single_kind = len(fields) == 1 and (len(pieces) == 1 or fields.isdisjoint(("s", "strings")))
+        if name != b"values" or not single_kind or sum(piece.size for piece in pieces) < MIN_COUNT:
+            return None
+        return delimited(1, name), Payload(fields.pop(), self.source, pieces)
+
+    def _run(self, start: int, end: int) -> Piece | None:
+        """The run of records with equal tags that starts here, or None."""
+        tag = self.data[start]
+        if tag not in (_ARG_FLOAT, _ARG_INT):
+            return None
+        self._spend(_RUN_STEPS)
+        kind, measure = (FLOAT_RUN, _float_records) if tag == _ARG_FLOAT else (INT_RUN, _int_records)
+        position, size, total = start, 16, 0
+        goes_on = True
+        while goes_on:
+            # Growing steps: the work stays in proportion to the run, however many runs there are.
+            count, position, goes_on = measure(self.source, position, end, size)
+            total += count
+            size = min(4 * size, _MAX_STEP)
+        return Piece(kind, start, position, total) if total else None
 
 
 def _chunk(source: Bytes, tag: int, start: int, stop: int) -> Piece | None:
     """The piece in one length-delimited field: packed numbers or a byte string. None where it is neither."""
-    if tag == 4 << 3 | _BYTES:
+    if tag in (_ARG_S, _ARG_STRINGS):
         return Piece(RAW, start, stop, stop - start)
-    if tag == 5 << 3 | _BYTES and (stop - start) % 4 == 0:
+    if tag == _ARG_FLOATS and (stop - start) % 4 == 0:
         return Piece(RAW, start, stop, (stop - start) // 4)
-    if tag == 6 << 3 | _BYTES:
+    if tag == _ARG_INTS:
         count = _count_varints(source, start, stop)
         return None if count is None else Piece(INT_PACKED, start, stop, count)
     return None
 
 
-def _run(source: Bytes, start: int, end: int) -> Piece | None:
-    """The run of records with equal tags that starts here, or None."""
-    kind = {_FLOAT_TAG: FLOAT_RUN, _INT_TAG: INT_RUN}.get(int(source[start]))
-    if kind is None:
-        return None
-    measure = _float_records if kind == FLOAT_RUN else _int_records
-    position, size, total = start, 16, 0
-    while True:
-        # Growing steps: the work stays in proportion to the run, however many runs there are.
-        count, position, goes_on = measure(source, position, end, size)
-        total += count
-        if not goes_on:
-            return Piece(kind, start, position, total) if total else None
-        size = min(4 * size, _MAX_STEP)
-
-
 def _float_records(source: Bytes, start: int, end: int, size: int) -> tuple[int, int, bool]:
     """(records, where they stop, whether more may follow) of at most `size` records of tag and float32."""
     count = min(size, (end - start) // 5)
-    same = source[start : start + 5 * count : 5] == _FLOAT_TAG
+    same = source[start : start + 5 * count : 5] == _ARG_FLOAT
     good = count if same.all() else int(same.argmin())
     return good, start + 5 * good, good == size
 
@@ -175,7 +202,7 @@ def _int_records(source: Bytes, start: int, end: int, size: int) -> tuple[int, i
     ends = np.flatnonzero(window < 0x80)  # a tag is one byte, so the last bytes are of tag, value, tag, value, ...
     count = ends.size // 2
     tags, values = ends[0 : 2 * count : 2], ends[1 : 2 * count : 2]
-    same = (window[tags] == _INT_TAG) & (values - tags <= 10)
+    same = (window[tags] == _ARG_INT) & (values - tags <= 10)
     same[1:] &= tags[1:] == values[:-1] + 1
     good = count if same.all() else int(same.argmin())
     stop = start + int(values[good - 1]) + 1 if good else start

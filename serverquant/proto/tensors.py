@@ -72,6 +72,8 @@ def from_numpy(array: Any, name: str = "", segment: tuple[int, int] | None = Non
     Strings (dtype object, S or U) are stored as bytes, text in UTF-8.
     """
     array = np.asarray(array)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     kind = data_type(array.dtype)
     message = TensorProto(dims=array.shape, data_type=kind)
     if name:

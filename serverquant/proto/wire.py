@@ -31,7 +31,7 @@ def read_net(source: Any) -> NetFile:
     opened = io.open_source(source, proto.NetDef)
     if opened.is_text:
         return NetFile(io.load_opened(opened, proto.NetDef), {})
-    data = opened.data if opened.message is None else opened.message.SerializePartialToString()
+    data = opened.data if opened.message is None else io.serialized(opened.message)
     try:
         small, payloads = cut_net(data)
         return NetFile(io.parse(small, proto.NetDef, opened.label), payloads)
