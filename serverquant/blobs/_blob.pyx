@@ -226,9 +226,9 @@ cdef class Blob:
         self.t.scale, self.t.zero_point = scale, zero_point
 
     def feed_object(self, value):
-        """Hold a Python object, such as packed weights."""
+        """Hold a Python object, such as packed weights; its `dims`, if it has any, are the blob's."""
         self.clear()
-        self.t.shape.kind = SQ_OBJECT
+        shape_from(&self.t.shape, SQ_OBJECT, 0, getattr(value, "dims", ()))
         self._value = value
 
     cdef _feed_array(self, array, int dtype, int kind):

@@ -1,7 +1,7 @@
 """Arguments of operators whose window slides over an image: convolutions and pools.
 
-A schema lists `*WINDOW_ARGS`, `setup` calls `read_window(self)`, and `WindowArgs.fit(sizes)` gives pads and output sizes
-for the spatial sizes of an input. An image is (batch, channels, sizes): `split_dims` and `join_dims` know the order.
+A schema lists `*WINDOW_ARGS`, `setup` calls `read_window(self)`, and `WindowArgs.fit(sizes)` gives pads and output
+sizes for the spatial sizes of an input. An image is (batch, channels, sizes): `split_dims` and `join_dims` know the order.
 """
 
 from __future__ import annotations

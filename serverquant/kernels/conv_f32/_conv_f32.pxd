@@ -19,14 +19,14 @@ cdef extern from "../kernels/conv_f32/conv_f32.h" nogil:
         const sq_gemm_f32_row* row
         const sq_depthwise_f32_row* depthwise
 
-    # Bytes of scratch that conv_f32() needs, aligned to 64, for a team.
-    int64_t sq_conv_f32_scratch(const sq_conv_f32* conv, int64_t team)
-
 
 cdef class ConvF32:
     cdef sq_conv_f32 raw
     cdef readonly object window
     cdef PackedWeightF32 _plain(self, flat)
+
+# Bytes of scratch that conv_f32() needs, aligned to 64, for a team.
+cdef int64_t conv_f32_scratch(const sq_conv_f32* conv, int64_t team) noexcept nogil
 
 # Multiply-adds, what team_size() wants.
 cdef int64_t conv_f32_work(const sq_conv_f32* conv) noexcept nogil

@@ -16,6 +16,8 @@ from serverquant.kernels.gemm_f32 import _gemm_f32
 from serverquant.kernels.row import KernelRow
 
 cdef extern from "../kernels/conv_f32/conv_f32.h" nogil:
+    int64_t sq_conv_f32_scratch(const sq_conv_f32* conv, int64_t team)
+
     ctypedef struct sq_conv_f32_job:
         const sq_conv_f32* conv
         const sq_packed_f32* packed
@@ -153,6 +155,10 @@ cdef class ConvF32:
 
     def __repr__(self) -> str:
         return f"ConvF32({self.x_shape} -> {self.y_shape}, {self.raw.groups} groups, {self.form}, {self.kernel})"
+
+
+cdef int64_t conv_f32_scratch(const sq_conv_f32* conv, int64_t team) noexcept nogil:
+    return sq_conv_f32_scratch(conv, team)
 
 
 cdef int64_t conv_f32_work(const sq_conv_f32* conv) noexcept nogil:

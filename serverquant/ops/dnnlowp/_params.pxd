@@ -9,13 +9,16 @@ cdef struct Params:
     int zero_point
     int precision           # bits of activations
     bint symmetric, power_of_two
-    bint relu               # the output's range begins at 0
+    bint relu               # of a Relu in or behind the operator: a chosen range begins at 0
+    bint clamp              # a Relu in the operator: nothing below the zero point
     bint dequantize         # the output is float
 
-cdef int fill(Params* p, options) except -1
+# From the operator's `Options`; relu: the operator has a Relu of its own.
+cdef int fill(Params* p, options, bint relu=?) except -1
 
 # Parameters of an input: an Int8 tensor's own; for a float tensor those of its range.
 cdef void of_input(const Params* p, const sq_tensor* x, float* scale, int* zero_point) noexcept nogil
 
-# Parameters of the output: the fixed ones, else those of the range of `values`.
+# Parameters of the output: the fixed ones, else those of a range, or of the range of `values`, before the Relu.
+cdef void of_range(const Params* p, float lo, float hi, float* scale, int* zero_point) noexcept nogil
 cdef void of_output(const Params* p, const float* values, long long n, float* scale, int* zero_point) noexcept nogil

@@ -4,14 +4,13 @@ from serverquant.kernels.quantize._quantize cimport min_max
 from serverquant.qparams._choose cimport choose_c
 
 
-cdef int fill(Params* p, options) except -1:
-    """From the `Options` of an operator."""
+cdef int fill(Params* p, options, bint relu=False) except -1:
     p.fixed = options.output is not None
     if p.fixed:
         p.scale, p.zero_point = options.output.scale, options.output.zero_point
     p.precision = options.activation_precision
     p.symmetric, p.power_of_two = options.symmetric_activations, options.power_of_two
-    p.relu, p.dequantize = options.relu, options.dequantize_output
+    p.relu, p.clamp, p.dequantize = options.relu, relu, options.dequantize_output
     return 0
 
 
@@ -24,12 +23,17 @@ cdef void of_input(const Params* p, const sq_tensor* x, float* scale, int* zero_
     choose_c(lo, hi, p.precision, p.symmetric, p.power_of_two, scale, zero_point)
 
 
-cdef void of_output(const Params* p, const float* values, long long n, float* scale, int* zero_point) noexcept nogil:
-    cdef float lo, hi
+cdef void of_range(const Params* p, float lo, float hi, float* scale, int* zero_point) noexcept nogil:
     if p.fixed:
         scale[0], zero_point[0] = p.scale, p.zero_point
         return
-    min_max(values, n, &lo, &hi)
     if p.relu:
         lo, hi = (lo if lo > 0 else 0), (hi if hi > 0 else 0)
     choose_c(lo, hi, p.precision, p.symmetric, p.power_of_two, scale, zero_point)
+
+
+cdef void of_output(const Params* p, const float* values, long long n, float* scale, int* zero_point) noexcept nogil:
+    cdef float lo = 0, hi = 0
+    if not p.fixed:
+        min_max(values, n, &lo, &hi)
+    of_range(p, lo, hi, scale, zero_point)

@@ -82,6 +82,10 @@ class Options:
         return self.choose(max(lo, 0.0), max(hi, 0.0)) if self.relu else self.choose(lo, hi)
 
 
+# What applies to operators without these arguments.
+PLAIN = Options(8, 8, 16, False, False, False, "min_max", False, False, None)
+
+
 def read_options(op: Operator, relu: bool = False) -> Options:
     """The common arguments of `op`, whose type has a Relu of its own if `relu`.
 

@@ -1,0 +1,231 @@
+"""Native steps of the convolutions."""
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+from serverquant._base._threads cimport team_size
+from serverquant.blobs._blob cimport SQ_ERROR, SQ_OK, SQ_PREPARE, sq_step, sq_tensor
+from serverquant.kernels.conv._conv cimport Geometry, conv_scratch_bytes, conv_u8, sq_conv_geometry
+from serverquant.kernels.conv_f32._conv_f32 cimport ConvF32, conv_f32, conv_f32_scratch, conv_f32_work, sq_conv_f32
+from serverquant.kernels.gemm._gemm cimport SQ_REQUANT_Q31, gemm_team, sq_epilogue
+from serverquant.kernels.gemm_f32._gemm_f32 cimport PackedWeightF32, sq_packed_f32
+from serverquant.kernels.quantize._quantize cimport dequantize_u8, min_max
+from serverquant.kernels.transpose._transpose cimport transpose_2d
+from serverquant.ops.dnnlowp._layer cimport Layer, layer_fold, layer_requantize, new_layer, set_weight
+from serverquant.ops.dnnlowp._params cimport Params, fill, of_range
+from serverquant.runtime._plan cimport Step, fail
+
+cdef extern from "../kernels/gemm/gemm.h" nogil:
+    void sq_q31_split(float ratio, int32_t* multiplier, int32_t* shift)
+
+
+# ---- float ------------------------------------------------------------------------------------------------------
+
+cdef struct FloatConv:
+    sq_conv_f32 conv
+    const sq_packed_f32* weight     # NULL: nothing was packed yet
+    unsigned long long version
+
+
+cdef int run_float(sq_step* s) noexcept nogil:
+    cdef FloatConv* c = <FloatConv*>s.ctx
+    cdef const float* bias = <const float*>s.in_[2].data if s.n_in > 2 else NULL
+    cdef void* scratch
+    cdef int team
+    if c.weight == NULL or c.version != s.in_[1].version:
+        return SQ_PREPARE
+    c.conv.batch = s.in_[0].shape.dims[0]
+    if s.out[0].shape.size == 0:
+        return SQ_OK
+    team = team_size(conv_f32_work(&c.conv))
+    scratch = s.scratch(s, conv_f32_scratch(&c.conv, team))
+    if scratch == NULL:
+        return fail(s, "no memory for the convolution's scratch")
+    conv_f32(&c.conv, c.weight, <const float*>s.in_[0].data, bias, False, <float*>s.out[0].data, scratch, team)
+    return SQ_OK
+
+
+def float_step(ConvF32 conv) -> Step:
+    """Y = convolution of X, floats; prepare with `set_float_weight`."""
+    cdef Step step = Step()
+    cdef FloatConv* c = <FloatConv*>step.new_context(sizeof(FloatConv))
+    c.conv = conv.raw
+    step.c.run = run_float
+    step.c.rows = 1
+    step.kernel = conv.kernel
+    step.facts = {"form": conv.form}
+    return step
+
+
+def set_float_weight(Step step, PackedWeightF32 weight, version) -> None:
+    cdef FloatConv* c = <FloatConv*>step.c.ctx
+    c.weight, c.version = &weight.raw, version
+    step.keep = weight
+
+
+# ---- int8 -------------------------------------------------------------------------------------------------------
+
+cdef struct Int8Conv:
+    Layer layer
+    Params rule
+    sq_conv_geometry geometry
+    bint nchw, mobile
+    int64_t in_pixels, out_pixels       # of one image
+    sq_conv_f32 floats                  # finds the range of a dynamic output
+    const sq_packed_f32* float_weight
+
+
+# Where the parts of a run's scratch lie, in bytes.
+cdef struct Layout:
+    int64_t x, y, kernel, total
+
+
+cdef inline int64_t room(int64_t nbytes) noexcept nogil:
+    """Rounded up to whole cache lines, with one to spare for reads behind the end."""
+    return (nbytes + 127) // 64 * 64
+
+
+cdef Layout layout(const Int8Conv* c, int team) noexcept nogil:
+    """NCHW images are turned around in scratch; a dynamic output's float tensors share the place with them."""
+    cdef Layout at
+    cdef int64_t pixels = c.geometry.batch * c.in_pixels, out_pixels = c.geometry.batch * c.out_pixels
+    cdef int64_t float_total = 0
+    at.x = 0
+    at.y = room(pixels * c.geometry.in_channels) if c.nchw else 0
+    at.kernel = at.y + (room(out_pixels * c.geometry.out_channels) if c.nchw else 0)
+    at.total = at.kernel + conv_scratch_bytes(&c.geometry, c.layer.packed, team)
+    return at
+
+
+cdef int find_range(sq_step* s, Int8Conv* c, float* lo, float* hi) noexcept nogil:
+    """The range of the float convolution of the dequantized input; SQ_OK or SQ_ERROR."""
+    cdef const sq_tensor* x = s.in_[0]
+    cdef int64_t outputs = s.out[0].shape.size
+    cdef const float* bias = <const float*>s.in_[2].data if s.n_in > 2 else NULL
+    cdef int team
+    cdef char* scratch
+    cdef float* fx
+    cdef float* fy
+    c.floats.batch = x.shape.dims[0]
+    team = team_size(conv_f32_work(&c.floats))
+    scratch = <char*>s.scratch(s, room(x.shape.size * 4) + room(outputs * 4) + conv_f32_scratch(&c.floats, team))
+    if scratch == NULL:
+        return fail(s, "no memory for a float convolution, which an output without Y_scale needs")
+    fx, fy = <float*>scratch, <float*>(scratch + room(x.shape.size * 4))
+    dequantize_u8(<const uint8_t*>x.data, fx, x.shape.size, x.scale, x.zero_point)
+    if outputs:
+        conv_f32(&c.floats, c.float_weight, fx, bias, False, fy, <char*>fy + room(outputs * 4), team)
+    min_max(fy, outputs, lo, hi)
+    return SQ_OK
+
+
+cdef int set_output(sq_step* s, Int8Conv* c) noexcept nogil:
+    """The output's parameters and the epilogue of a server operator; SQ_OK or SQ_ERROR."""
+    cdef const sq_tensor* x = s.in_[0]
+    cdef sq_tensor* y = s.out[0]
+    cdef float lo = 0, hi = 0
+    cdef float scale
+    cdef int zero_point = 0
+    if not c.rule.fixed and find_range(s, c, &lo, &hi) != SQ_OK:
+        return SQ_ERROR
+    of_range(&c.rule, lo, hi, &scale, &zero_point)
+    y.scale, y.zero_point = scale, zero_point
+    layer_requantize(&c.layer, &c.rule, x.scale, scale, zero_point)
+    return SQ_OK
+
+
+cdef int set_mobile_output(sq_step* s, Int8Conv* c) noexcept nogil:
+    """The same for a mobile operator: fixed-point multipliers."""
+    cdef sq_epilogue* ep = &c.layer.ep
+    cdef float ratio = s.in_[0].scale * c.layer.weight_scales[0] / c.rule.scale
+    if not (ratio >= 2.0**-32 and ratio < 1):
+        return fail(s, "the ratio of scales, input %g * weights %g / output %g, is %g; it must be less than 1, and at "
+                       "least 2^-32", s.in_[0].scale, c.layer.weight_scales[0], c.rule.scale, ratio)
+    ep.kind, ep.bias, ep.per_column = SQ_REQUANT_Q31, c.layer.folded, False
+    ep.zero_point, ep.hi = c.rule.zero_point, 255
+    ep.lo = c.rule.zero_point if c.rule.clamp else 0
+    sq_q31_split(ratio, &ep.q31_multiplier, &ep.q31_shift)
+    s.out[0].scale, s.out[0].zero_point = c.rule.scale, c.rule.zero_point
+    return SQ_OK
+
+
+cdef int convolve(sq_step* s, Int8Conv* c) noexcept nogil:
+    cdef const sq_tensor* x = s.in_[0]
+    cdef sq_tensor* y = s.out[0]
+    cdef int64_t batch = c.geometry.batch
+    cdef int team = gemm_team(c.layer.packed, batch * c.out_pixels)
+    cdef Layout at = layout(c, team)
+    cdef const uint8_t* image = <const uint8_t*>x.data
+    cdef uint8_t* result = <uint8_t*>y.data
+    cdef uint8_t* scratch = NULL
+    if at.total:
+        scratch = <uint8_t*>s.scratch(s, at.total)
+        if scratch == NULL:
+            return fail(s, "no memory for the convolution's scratch")
+    if c.nchw:
+        transpose_2d(1, image, scratch + at.x, batch, c.geometry.in_channels, c.in_pixels)
+        image, result = scratch + at.x, scratch + at.y
+    conv_u8(&c.geometry, c.layer.packed, &c.layer.ep, x.zero_point, image, result, scratch + at.kernel, team)
+    if c.nchw:
+        transpose_2d(1, result, y.data, batch, c.out_pixels, c.geometry.out_channels)
+    return SQ_OK
+
+
+cdef int run_int8(sq_step* s) noexcept nogil:
+    cdef Int8Conv* c = <Int8Conv*>s.ctx
+    cdef const sq_tensor* x = s.in_[0]
+    cdef const sq_tensor* bias = s.in_[2] if s.n_in > 2 else NULL
+    if c.layer.packed == NULL or c.layer.weight_version != s.in_[1].version:
+        return SQ_PREPARE
+    if layer_fold(s, &c.layer, bias, True, x.scale, x.zero_point) != SQ_OK:
+        return SQ_ERROR
+    if (set_mobile_output(s, c) if c.mobile else set_output(s, c)) != SQ_OK:
+        return SQ_ERROR
+    c.geometry.batch = x.shape.dims[0]
+    return convolve(s, c) if s.out[0].shape.size else SQ_OK
+
+
+cdef Int8Conv* new_conv(Step step, Geometry geometry) except NULL:
+    cdef Int8Conv* c = <Int8Conv*>new_layer(step, sizeof(Int8Conv), geometry.raw.out_channels)
+    cdef int i
+    c.geometry = geometry.raw
+    c.in_pixels = c.out_pixels = 1
+    for i in range(3):
+        c.in_pixels *= geometry.raw.in_[i]
+        c.out_pixels *= geometry.raw.out[i]
+    step.c.run = run_int8
+    step.c.rows = 1
+    step.kernel = "conv_u8"
+    return c
+
+
+def int8_step(Geometry geometry, options, *, bint relu, bint nchw, ConvF32 floats=None) -> Step:
+    """Y = convolution of X, uint8 both; prepare with `set_int8_weight`.
+
+    options: the operator's `Options`. relu: the operator has a Relu of its own. floats: the float convolution that
+    finds the range of an output without static parameters.
+    """
+    cdef Step step = Step()
+    cdef Int8Conv* c = new_conv(step, geometry)
+    fill(&c.rule, options, relu)
+    c.nchw = nchw
+    if floats is not None:
+        c.floats = floats.raw
+    return step
+
+
+def mobile_step(Geometry geometry, float scale, int zero_point, *, bint relu) -> Step:
+    """The same with the fixed-point arithmetic of the mobile set, NHWC; the output has these parameters."""
+    cdef Step step = Step()
+    cdef Int8Conv* c = new_conv(step, geometry)
+    c.mobile, c.layer.any_bias_scale = True, True
+    c.rule.scale, c.rule.zero_point, c.rule.clamp = scale, zero_point, relu
+    return step
+
+
+def set_int8_weight(Step step, weight, version, PackedWeightF32 float_weight=None) -> None:
+    """Point the step to a `LayerWeight`, which it keeps alive, and to the weights of its float convolution, if any."""
+    cdef Int8Conv* c = <Int8Conv*>step.c.ctx
+    set_weight(&c.layer, weight, version)
+    if float_weight is not None:
+        c.float_weight = &float_weight.raw
+    step.keep = weight, float_weight
+    step.kernel = weight.packed.row

@@ -1,0 +1,123 @@
+"""Convolutions of Int8 tensors, engine DNNLOWP, and packing of their weights."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from serverquant._base.errors import ArgumentError, QuantizationError, ShapeError
+from serverquant.blobs import dtypes
+from serverquant.blobs._blob import Blob
+from serverquant.blobs.spec import OBJECT, Spec
+from serverquant.kernels.conv_f32._conv_f32 import ConvF32
+from serverquant.ops._window import read_window
+from serverquant.ops.conv import _conv
+from serverquant.ops.conv.float import float_conv
+from serverquant.ops.conv.int8 import Int8ConvBase, check_int8, check_packed, pack_weight, packed_geometry, weight_key
+from serverquant.ops.conv.schema import check_group
+from serverquant.ops.dnnlowp.options import read_options
+from serverquant.ops.dnnlowp.weights import LayerWeight, PackedLayer, pack_bias
+from serverquant.runtime._plan import PythonStep, Step
+from serverquant.runtime.operator import Operator
+from serverquant.runtime.registry import register
+
+
+@register("Conv", "ConvRelu", "Int8Conv", "Int8ConvRelu", engine="DNNLOWP")
+class DnnlowpConv(Int8ConvBase):
+    """Y = requantized exact sums. X, Y: Int8 of uint8, NCHW or NHWC, one to three spatial dimensions.
+
+    filter: float, Int8 of uint8, or packed (NHWC). Padding counts as X's zero point. Without Y_scale the float
+    convolution of the dequantized input is run to choose the output's parameters, at every run.
+    """
+
+    takes = ("int8", "float|int8|object", "float|int8")
+
+    def setup(self) -> None:
+        self.window, self.group = read_window(self), check_group(self)
+        self.relu = self.type.endswith("Relu")
+        self.options = read_options(self, self.relu)
+        if self.options.dequantize_output:
+            raise ArgumentError("a convolution cannot give a float output (dequantize_output); put Dequantize behind it")
+        self.blocks = self.group if self.args.quantize_groupwise else 1
+
+    def check_types(self, ins: list[Spec]) -> None:
+        super().check_types(ins)
+        if ins[1].kind == OBJECT and not self.window.nhwc:
+            raise QuantizationError(f"{self.input_text(ins, 1)}: packed weights are for NHWC convolutions only")
+        if self.options.output is None:
+            for i in range(1, len(ins)):
+                if not ins[i].is_float:
+                    raise QuantizationError(
+                        f"{self.input_text(ins, i)} must be float when the output's parameters are chosen while "
+                        "running; give Y_scale and Y_zero_point"
+                    )
+
+    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
+        floats = float_conv(self, ins) if self.options.output is None else None
+        step = _conv.int8_step(
+            self.geometry(ins), self.options, relu=self.relu, nchw=not self.window.nhwc, floats=floats
+        )
+        step.prepare = partial(self.prepare, step, floats)
+        return step
+
+    def prepare(self, step: Step, floats: ConvF32 | None, inputs: list[Blob], outputs: list[Blob]) -> None:
+        """Quantize and pack the weights, once for all nets that use this version of them in this way."""
+        blob = inputs[1]
+        float_weight = blob.packed(floats.packing, lambda: floats.pack(blob.view())) if floats else None
+        _conv.set_int8_weight(step, self._weight(blob), blob.version, float_weight)
+
+    def _weight(self, blob: Blob) -> LayerWeight:
+        if blob.kind == OBJECT:
+            geometry = packed_geometry(self.window, self.group)
+            return check_packed(self, blob, "Int8Conv", self.args.quantize_groupwise, geometry)
+        form = self.group, self.blocks, self.window.nhwc, self.options
+        return blob.packed(weight_key(*form), lambda: pack_weight(blob, *form))
+
+
+@register("Int8ConvPackWeight", engine="DNNLOWP")
+class Int8ConvPackWeight(Operator):
+    """Packed weights from a filter M x kernel x C/group, float or Int8 of uint8, and a bias."""
+
+    takes = ("float|int8", "float|int8")
+
+    def setup(self) -> None:
+        self.window, self.group = read_window(self), check_group(self)
+        self.options = read_options(self)
+        if not self.window.nhwc:
+            raise ArgumentError("Int8ConvPackWeight needs order NHWC")
+        self.blocks = self.group if self.args.quantize_groupwise else 1
+
+    def infer(self, ins: list[Spec]) -> list[Spec]:
+        dims = ins[0].dims
+        if dims[1:-1] != self.window.kernel or dims[0] % self.group or 0 in dims:
+            raise ShapeError(
+                f"{self.input_text(ins, 0)}: weights of kernel {list(self.window.kernel)} in {self.group} groups must be "
+                f"(outputs, {', '.join(map(str, self.window.kernel))}, channels of a group)"
+            )
+        if len(ins) > 1:
+            check_int8(self, ins, 1, dtypes.INT32)
+            if ins[1].dims != dims[:1]:
+                raise self.shape_error(ins, 1, f"({dims[0]},), an entry for each output of {self.input_text(ins, 0)}")
+        return [Spec(dims, 0, OBJECT)]
+
+    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
+        return PythonStep(self.call)
+
+    def call(self, inputs: list[Blob], outputs: list[Blob]) -> None:
+        weight = pack_weight(inputs[0], self.group, self.blocks, True, self.options)
+        if len(inputs) > 1:
+            weight.bias = pack_bias(self, inputs[1], weight)
+        unpacked = None
+        if self.args.save_unpacked_weights:
+            unpacked = np.ascontiguousarray(weight.signed)
+        outputs[0].feed_object(
+            PackedLayer(
+                "Int8Conv",
+                inputs[0].dims,
+                weight,
+                bool(self.args.quantize_groupwise),
+                packed_geometry(self.window, self.group),
+                unpacked,
+            )
+        )

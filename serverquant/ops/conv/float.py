@@ -1,0 +1,45 @@
+"""Convolution of float tensors."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from serverquant.blobs._blob import Blob
+from serverquant.blobs.spec import Spec
+from serverquant.kernels._window import Window
+from serverquant.kernels.conv_f32._conv_f32 import ConvF32
+from serverquant.ops._window import read_window, split_dims
+from serverquant.ops.conv import _conv
+from serverquant.ops.conv.schema import check_group
+from serverquant.runtime._plan import Step
+from serverquant.runtime.operator import Operator
+from serverquant.runtime.registry import register
+
+
+def float_conv(op: Operator, ins: list[Spec]) -> ConvF32:
+    """The kernel's plan for an operator with `window` and `group`, whose inputs 0 and 1 have these dims."""
+    batch, channels, sizes = split_dims(ins[0].dims, op.window.nhwc)
+    fit = op.window.fit(sizes)
+    window = Window(sizes, fit.kernel, fit.strides, fit.pads, fit.dilations, fit.out_sizes)
+    return ConvF32(window, batch, channels, ins[1].dims[0], op.group, "NHWC" if op.window.nhwc else "NCHW")
+
+
+@register("Conv")
+class Conv(Operator):
+    """Y = convolution of X with the filter, + bias. All float, NCHW or NHWC, one to three spatial dimensions."""
+
+    takes = "float"
+
+    def setup(self) -> None:
+        self.window, self.group = read_window(self), check_group(self)
+
+    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
+        conv = float_conv(self, ins)
+        step = _conv.float_step(conv)
+        step.prepare = partial(self.prepare, step, conv)
+        return step
+
+    def prepare(self, step: Step, conv: ConvF32, inputs: list[Blob], outputs: list[Blob]) -> None:
+        """Pack the weights, once for all nets that use this version of them."""
+        weight = inputs[1].packed(conv.packing, lambda: conv.pack(inputs[1].view()))
+        _conv.set_float_weight(step, weight, inputs[1].version)

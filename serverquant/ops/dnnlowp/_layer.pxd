@@ -1,0 +1,49 @@
+"""The int8 half that convolutions and fully connected layers share: see _layer.pyx."""
+from libc.stdint cimport int32_t, int64_t, uint64_t
+
+from serverquant.blobs._blob cimport sq_step, sq_tensor
+from serverquant.kernels.gemm._gemm cimport sq_epilogue, sq_packed
+from serverquant.ops.dnnlowp._params cimport Params
+from serverquant.runtime._plan cimport Step
+
+
+# Weights, and what follows from them, the bias and the parameters of input and output. All arrays are [columns].
+cdef struct Layer:
+    int64_t columns
+    # set by set_weight
+    const sq_packed* packed         # NULL: nothing was prepared yet
+    const int32_t* column_sums
+    const int32_t* zero_points      # NULL: all are 0
+    const float* weight_scales
+    const int32_t* packed_bias      # a quantized bias that came with packed weights; NULL: none
+    int64_t k
+    int64_t block                   # neighbouring columns that share a scale
+    uint64_t weight_version
+    # how layer_fold takes the bias
+    bint bias_by_first_scale        # quantize all of it by the first column's scale
+    bint any_bias_scale             # an int32 bias is taken as it is
+    # set by layer_fold
+    uint64_t bias_version
+    float bias_x_scale
+    int32_t folded_zero_point
+    bint folded_ready
+    int32_t* bias
+    int32_t* folded
+    # set by layer_requantize and layer_dequantize
+    float x_scale, y_scale
+    float* multipliers
+    sq_epilogue ep
+
+
+# A context of `nbytes`, which begins with a Layer, with the layer's arrays behind it.
+cdef Layer* new_layer(Step step, size_t nbytes, int64_t columns) except NULL
+# Point to a LayerWeight, which the caller keeps alive.
+cdef int set_weight(Layer* layer, weight, uint64_t version) except -1
+
+# Quantize the bias (a float or int32 Int8 tensor of [columns], or NULL) and fold the input's zero point into it, where
+# something has changed. with_bias = 0 leaves the bias out of the sums. SQ_OK or SQ_ERROR.
+cdef int layer_fold(sq_step* s, Layer* layer, const sq_tensor* bias, bint with_bias, float x_scale,
+                    int32_t x_zero_point) noexcept nogil
+# Multipliers and epilogue for an int8 output: f32(f32(x_scale * weight scale) / y_scale).
+cdef void layer_requantize(Layer* layer, const Params* rule, float x_scale, float y_scale,
+                           int32_t y_zero_point) noexcept nogil
