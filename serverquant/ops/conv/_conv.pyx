@@ -1,20 +1,17 @@
 """Native steps of the convolutions."""
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t
 
 from serverquant._base._threads cimport team_size
 from serverquant.blobs._blob cimport SQ_ERROR, SQ_OK, SQ_PREPARE, sq_step, sq_tensor
 from serverquant.kernels.conv._conv cimport Geometry, conv_scratch_bytes, conv_u8, sq_conv_geometry
 from serverquant.kernels.conv_f32._conv_f32 cimport ConvF32, conv_f32, conv_f32_scratch, conv_f32_work, sq_conv_f32
-from serverquant.kernels.gemm._gemm cimport SQ_REQUANT_Q31, gemm_team, sq_epilogue
+from serverquant.kernels.gemm._gemm cimport gemm_team
 from serverquant.kernels.gemm_f32._gemm_f32 cimport PackedWeightF32, sq_packed_f32
 from serverquant.kernels.quantize._quantize cimport dequantize_u8, min_max
 from serverquant.kernels.transpose._transpose cimport transpose_2d
-from serverquant.ops.dnnlowp._layer cimport Layer, layer_fold, layer_requantize, new_layer, set_weight
+from serverquant.ops.dnnlowp._layer cimport Layer, layer_fold, layer_q31, layer_requantize, new_layer, set_weight
 from serverquant.ops.dnnlowp._params cimport Params, fill, of_range
 from serverquant.runtime._plan cimport Step, fail
-
-cdef extern from "../kernels/gemm/gemm.h" nogil:
-    void sq_q31_split(float ratio, int32_t* multiplier, int32_t* shift)
 
 
 # ---- float ------------------------------------------------------------------------------------------------------
@@ -132,21 +129,6 @@ cdef int set_output(sq_step* s, Int8Conv* c) noexcept nogil:
     return SQ_OK
 
 
-cdef int set_mobile_output(sq_step* s, Int8Conv* c) noexcept nogil:
-    """The same for a mobile operator: fixed-point multipliers."""
-    cdef sq_epilogue* ep = &c.layer.ep
-    cdef float ratio = s.in_[0].scale * c.layer.weight_scales[0] / c.rule.scale
-    if not (ratio >= 2.0**-32 and ratio < 1):
-        return fail(s, "the ratio of scales, input %g * weights %g / output %g, is %g; it must be less than 1, and at "
-                       "least 2^-32", s.in_[0].scale, c.layer.weight_scales[0], c.rule.scale, ratio)
-    ep.kind, ep.bias, ep.per_column = SQ_REQUANT_Q31, c.layer.folded, False
-    ep.zero_point, ep.hi = c.rule.zero_point, 255
-    ep.lo = c.rule.zero_point if c.rule.clamp else 0
-    sq_q31_split(ratio, &ep.q31_multiplier, &ep.q31_shift)
-    s.out[0].scale, s.out[0].zero_point = c.rule.scale, c.rule.zero_point
-    return SQ_OK
-
-
 cdef int convolve(sq_step* s, Int8Conv* c) noexcept nogil:
     cdef const sq_tensor* x = s.in_[0]
     cdef sq_tensor* y = s.out[0]
@@ -177,7 +159,7 @@ cdef int run_int8(sq_step* s) noexcept nogil:
         return SQ_PREPARE
     if layer_fold(s, &c.layer, bias, True, x.scale, x.zero_point) != SQ_OK:
         return SQ_ERROR
-    if (set_mobile_output(s, c) if c.mobile else set_output(s, c)) != SQ_OK:
+    if (layer_q31(s, &c.layer, &c.rule, x.scale) if c.mobile else set_output(s, c)) != SQ_OK:
         return SQ_ERROR
     c.geometry.batch = x.shape.dims[0]
     return convolve(s, c) if s.out[0].shape.size else SQ_OK

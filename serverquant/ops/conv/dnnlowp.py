@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
-
 from serverquant._base.errors import ArgumentError, QuantizationError, ShapeError
 from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
@@ -14,10 +12,10 @@ from serverquant.kernels.conv_f32._conv_f32 import ConvF32
 from serverquant.ops._window import read_window
 from serverquant.ops.conv import _conv
 from serverquant.ops.conv.float import float_conv
-from serverquant.ops.conv.int8 import Int8ConvBase, check_int8, check_packed, pack_weight, packed_geometry, weight_key
+from serverquant.ops.conv.int8 import Int8ConvBase, pack_weight, packed_geometry, weight_key
 from serverquant.ops.conv.schema import check_group
 from serverquant.ops.dnnlowp.options import read_options
-from serverquant.ops.dnnlowp.weights import LayerWeight, PackedLayer, pack_bias
+from serverquant.ops.dnnlowp.weights import LayerWeight, PackedLayer, check_int8, check_packed, pack_bias, read_weight
 from serverquant.runtime._plan import PythonStep, Step
 from serverquant.runtime.operator import Operator
 from serverquant.runtime.registry import register
@@ -110,7 +108,7 @@ class Int8ConvPackWeight(Operator):
             weight.bias = pack_bias(self, inputs[1], weight)
         unpacked = None
         if self.args.save_unpacked_weights:
-            unpacked = np.ascontiguousarray(weight.signed)
+            unpacked = read_weight(inputs[0], self.blocks, self.options)[0]
         outputs[0].feed_object(
             PackedLayer(
                 "Int8Conv",

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from serverquant._base.errors import DTypeError, QuantizationError
 from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import INT8, Spec
 from serverquant.kernels.conv._conv import Geometry, pack_conv
 from serverquant.ops._window import WindowArgs, split_dims
 from serverquant.ops.dnnlowp.options import Options
-from serverquant.ops.dnnlowp.weights import LayerWeight, PackedLayer, read_weight, spread
+from serverquant.ops.dnnlowp.weights import LayerWeight, check_int8, read_weight, spread
 from serverquant.runtime.operator import Operator
 
 if TYPE_CHECKING:
@@ -44,12 +43,6 @@ class Int8ConvBase(Operator):
         )
 
 
-def check_int8(op: Operator, ins: list[Spec], i: int, dtype: int) -> None:
-    """DTypeError if input i is an Int8 tensor of another data type."""
-    if ins[i].is_int8 and ins[i].dtype != dtype:
-        raise DTypeError(f"{op.input_text(ins, i)} must be an Int8 tensor of {dtypes.name(dtype)}")
-
-
 def pack_weight(blob: Blob, group: int, blocks: int, nhwc: bool, options: Options) -> LayerWeight:
     """Weights [M, kernel..., C/group] (nhwc) or [M, C/group, kernel...], float or Int8, packed.
 
@@ -70,24 +63,3 @@ def weight_key(group: int, blocks: int, nhwc: bool, options: Options) -> Hashabl
 def packed_geometry(window: WindowArgs, group: int) -> dict[str, object]:
     """What packed weights and the convolution that uses them must agree in."""
     return {"group": group, "kernel": window.kernel}
-
-
-def check_packed(op: Operator, blob: Blob, of: str, per_block: bool, geometry: dict[str, object]) -> LayerWeight:
-    """The weights in a blob of packed ones. QuantizationError unless they were packed for such an operator."""
-    value = blob.value
-    if not isinstance(value, PackedLayer):
-        raise QuantizationError(f'blob "{blob.name}" ({value!r}) holds no packed weights')
-    if value.of != of:
-        raise QuantizationError(f'blob "{blob.name}" holds {value!r}, which {op.type} cannot use')
-    if value.per_block != per_block:
-        kinds = {True: "parameters for each row or group", False: "one set of parameters"}
-        raise QuantizationError(
-            f'the packed weights "{blob.name}" have {kinds[value.per_block]}, but this operator asks for '
-            f"{kinds[per_block]} (arguments quantize_channelwise, quantize_groupwise); both must agree"
-        )
-    for name, want in geometry.items():
-        if value.geometry[name] != want:
-            raise QuantizationError(
-                f'the packed weights "{blob.name}" were packed with {name} {value.geometry[name]}, not {want}'
-            )
-    return value.weight

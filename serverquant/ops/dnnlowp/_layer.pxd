@@ -47,3 +47,7 @@ cdef int layer_fold(sq_step* s, Layer* layer, const sq_tensor* bias, bint with_b
 # Multipliers and epilogue for an int8 output: f32(f32(x_scale * weight scale) / y_scale).
 cdef void layer_requantize(Layer* layer, const Params* rule, float x_scale, float y_scale,
                            int32_t y_zero_point) noexcept nogil
+# The same for a mobile operator: a fixed-point multiplier, and the output's parameters. SQ_OK or SQ_ERROR.
+cdef int layer_q31(sq_step* s, Layer* layer, const Params* rule, float x_scale) noexcept nogil
+# Multipliers and epilogue for a float output: fma(float(sum), f32(x_scale * weight scale), bias).
+cdef void layer_dequantize(Layer* layer, float x_scale, const float* bias, bint relu) noexcept nogil

@@ -7,13 +7,14 @@ from libc.math cimport fabs
 from libc.string cimport memset
 
 from serverquant.blobs._blob cimport SQ_ERROR, SQ_INT8, SQ_OK
-from serverquant.kernels.gemm._gemm cimport SQ_REQUANT_F32, PackedWeight
+from serverquant.kernels.gemm._gemm cimport SQ_DEQUANT_F32, SQ_REQUANT_F32, SQ_REQUANT_Q31, PackedWeight
 from serverquant.kernels.quantize._quantize cimport quantize_wide_s32
 from serverquant.runtime._plan cimport fail
 
 cdef extern from "../kernels/gemm/gemm.h" nogil:
     void sq_fold(const int32_t* column_sums, const int32_t* zero_points, const int32_t* bias, int64_t columns,
                  int64_t k, int32_t zx, int32_t* out)
+    void sq_q31_split(float ratio, int32_t* multiplier, int32_t* shift)
 
 cdef double BIAS_SCALE_TOLERANCE = 1e-4     # absolute, as in Caffe2
 
@@ -105,3 +106,26 @@ cdef void layer_requantize(Layer* layer, const Params* rule, float x_scale, floa
     for c in range(layer.columns if ep.per_column else 1):
         layer.multipliers[c] = x_scale * layer.weight_scales[c] / y_scale
     layer.x_scale, layer.y_scale = x_scale, y_scale
+
+
+cdef int layer_q31(sq_step* s, Layer* layer, const Params* rule, float x_scale) noexcept nogil:
+    cdef sq_epilogue* ep = &layer.ep
+    cdef float ratio = x_scale * layer.weight_scales[0] / rule.scale
+    if not (ratio >= 2.0**-32 and ratio < 1):
+        return fail(s, "the ratio of scales, input %g * weights %g / output %g, is %g; it must be less than 1, and at "
+                       "least 2^-32", x_scale, layer.weight_scales[0], rule.scale, ratio)
+    ep.kind, ep.bias, ep.per_column = SQ_REQUANT_Q31, layer.folded, False
+    ep.zero_point, ep.hi = rule.zero_point, 255
+    ep.lo = rule.zero_point if rule.clamp else 0
+    sq_q31_split(ratio, &ep.q31_multiplier, &ep.q31_shift)
+    s.out[0].scale, s.out[0].zero_point = rule.scale, rule.zero_point
+    return SQ_OK
+
+
+cdef void layer_dequantize(Layer* layer, float x_scale, const float* bias, bint relu) noexcept nogil:
+    cdef sq_epilogue* ep = &layer.ep
+    cdef int64_t c
+    ep.kind, ep.bias, ep.multiplier, ep.bias_f32 = SQ_DEQUANT_F32, layer.folded, layer.multipliers, bias
+    ep.per_column, ep.relu = layer.block != layer.columns, relu
+    for c in range(layer.columns if ep.per_column else 1):
+        layer.multipliers[c] = x_scale * layer.weight_scales[c]

@@ -7,7 +7,7 @@ from the range of what the float operator gives (`Options.choose_output`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,6 +72,10 @@ class Options:
     dequantize_output: bool
     relu: bool
     output: QParams | None
+
+    def with_kind(self, kind: str) -> Options:
+        """The same with another kind of weight quantization."""
+        return replace(self, weight_kind=kind)
 
     def choose(self, lo: float, hi: float) -> QParams:
         """Parameters of an activation whose values span [lo, hi]."""

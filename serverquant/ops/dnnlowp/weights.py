@@ -9,6 +9,7 @@ import numpy as np
 from serverquant._base.errors import ArgumentError, DTypeError, QuantizationError
 from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
+from serverquant.blobs.spec import Spec
 from serverquant.kernels.gemm._gemm import PackedWeight
 from serverquant.ops.dnnlowp.options import Options
 from serverquant.qparams import QParams, choose, find_min_max, quantize, quantize_bias
@@ -20,13 +21,14 @@ class LayerWeight:
     """int8 weights packed for a kernel.
 
     scales: float32 [columns]. blocks: so many neighbouring columns share each scale (1, the groups, or all columns).
-    bias: int32 [columns], when it was quantized together with the weights.
+    bias, bias_scales: int32 and float32 [columns], when it was quantized together with the weights.
     """
 
     packed: PackedWeight
     scales: np.ndarray
     blocks: int
     bias: np.ndarray | None = None
+    bias_scales: np.ndarray | None = None
 
     @property
     def nbytes(self) -> int:
@@ -104,3 +106,30 @@ def pack_bias(op: Operator, blob: Blob, weight: LayerWeight) -> np.ndarray:
             f"1e-4 of in_scale * weight scale, {scales[0]:.9g}, and the zero point 0"
         )
     return blob.fetch()
+
+
+def check_int8(op: Operator, ins: list[Spec], i: int, dtype: int) -> None:
+    """DTypeError if input i is an Int8 tensor of another data type."""
+    if ins[i].is_int8 and ins[i].dtype != dtype:
+        raise DTypeError(f"{op.input_text(ins, i)} must be an Int8 tensor of {dtypes.name(dtype)}")
+
+
+def check_packed(op: Operator, blob: Blob, of: str, per_block: bool, geometry: dict[str, object]) -> LayerWeight:
+    """The weights in a blob of packed ones. QuantizationError unless they were packed for such an operator."""
+    value = blob.value
+    if not isinstance(value, PackedLayer):
+        raise QuantizationError(f'blob "{blob.name}" ({value!r}) holds no packed weights')
+    if value.of != of:
+        raise QuantizationError(f'blob "{blob.name}" holds {value!r}, which {op.type} cannot use')
+    if value.per_block != per_block:
+        kinds = {True: "parameters for each row or group", False: "one set of parameters"}
+        raise QuantizationError(
+            f'the packed weights "{blob.name}" have {kinds[value.per_block]}, but this operator asks for '
+            f"{kinds[per_block]} (arguments quantize_channelwise, quantize_groupwise); both must agree"
+        )
+    for name, want in geometry.items():
+        if value.geometry[name] != want:
+            raise QuantizationError(
+                f'the packed weights "{blob.name}" were packed with {name} {value.geometry[name]}, not {want}'
+            )
+    return value.weight

@@ -1,0 +1,142 @@
+"""Fully connected layers of Int8 tensors, engine DNNLOWP, and packing of their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from functools import partial
+
+import numpy as np
+
+from serverquant._base.errors import QuantizationError
+from serverquant.blobs import dtypes
+from serverquant.blobs._blob import Blob
+from serverquant.blobs.spec import INT8, OBJECT, TENSOR, Spec
+from serverquant.kernels.gemm._gemm import pack
+from serverquant.ops.dnnlowp.options import Options, read_options
+from serverquant.ops.dnnlowp.weights import (
+    LayerWeight,
+    PackedLayer,
+    check_int8,
+    check_packed,
+    pack_bias,
+    read_weight,
+    spread,
+)
+from serverquant.ops.fc import _fc
+from serverquant.ops.fc.float import packed_f32
+from serverquant.ops.fc.schema import weight_matrix
+from serverquant.runtime._plan import PythonStep, Step
+from serverquant.runtime.operator import Operator
+from serverquant.runtime.registry import register
+from serverquant.runtime.schema import axis_of
+
+
+def pack_weight(blob: Blob, n: int, k: int, by_row: bool, options: Options) -> LayerWeight:
+    """Weights of n rows, float or Int8, packed; float ones quantized together or row by row."""
+    weights, params = read_weight(blob, n if by_row else 1, options)
+    scales, zero_points = spread(params, n)
+    return LayerWeight(pack(weights.reshape(n, k), zero_point=zero_points), scales, len(params))
+
+
+def weight_key(n: int, by_row: bool, options: Options) -> Hashable:
+    """What packed weights depend on, their blob aside."""
+    quantization = options.weight_precision, options.weight_kind, options.symmetric_weights, options.power_of_two
+    return "gemm_u8", n, by_row, *quantization
+
+
+@register("FC", "Int8FC", "Int8FCRelu", engine="DNNLOWP")
+class DnnlowpFC(Operator):
+    """Y = requantized exact sums, or with dequantize_output=1 fma(float(sum), scale, b).
+
+    Two defects of Caffe2 are kept unless they are to be fixed: in a row-wise layer the bias is quantized by the scale of
+    row 0, and multiplier and dynamic output parameters stay those of the first run.
+    """
+
+    takes = ("int8|float", "float|int8|object", "float|int8")
+
+    def setup(self) -> None:
+        self.relu = self.type.endswith("Relu")
+        self.options = read_options(self, self.relu)
+        self.by_row = bool(self.args.quantize_channelwise)
+        self.fix = self.definition.fix_defects
+        self.first_run = _fc.FirstRun()
+        if not self.args.constant_weight:
+            self.options = self.options.with_kind("min_max")
+
+    def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
+        return (dtypes.FLOAT, TENSOR) if self.options.dequantize_output else (dtypes.UINT8, INT8)
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether the output's parameters are chosen while running."""
+        return self.options.output is None and not self.options.dequantize_output
+
+    def check_types(self, ins: list[Spec]) -> None:
+        super().check_types(ins)
+        for i, dtype in enumerate((dtypes.UINT8, dtypes.UINT8, dtypes.INT32)):
+            check_int8(self, ins, i, dtype)
+        for i in (1, 2):
+            if self.is_dynamic and not ins[i].is_float:
+                raise QuantizationError(
+                    f"{self.input_text(ins, i)} must be float when the output's parameters are chosen while running; "
+                    "give Y_scale and Y_zero_point"
+                )
+
+    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
+        n, k = weight_matrix(self, ins[1].dims)
+        batched = axis_of(self.args.axis, ins[0].ndim, extra=1) > 0
+        step = _fc.int8_step(
+            n, k, self.options, relu=self.relu, batched=batched, fix=self.fix, by_row=self.by_row, first_run=self.first_run
+        )
+        step.prepare = partial(self.prepare, step, n, k)
+        return step
+
+    def prepare(self, step: Step, n: int, k: int, inputs: list[Blob], outputs: list[Blob]) -> None:
+        """Quantize and pack the weights, once for all nets that use this version of them in this way."""
+        blob = inputs[1]
+        float_weight = packed_f32(blob, n, k) if self.is_dynamic else None
+        _fc.set_int8_weight(step, self._weight(blob, n, k), blob.version, float_weight)
+
+    def _weight(self, blob: Blob, n: int, k: int) -> LayerWeight:
+        if blob.kind == OBJECT:
+            return check_packed(self, blob, "Int8FC", self.by_row, {})
+        key = weight_key(n, self.by_row, self.options)
+        return blob.packed(key, lambda: pack_weight(blob, n, k, self.by_row, self.options))
+
+
+@register("Int8FCPackWeight", engine="DNNLOWP")
+class Int8FCPackWeight(Operator):
+    """Packed weights from W, float or Int8 of uint8, and a bias, which output 1 holds quantized."""
+
+    takes = ("float|int8", "float|int8")
+
+    def setup(self) -> None:
+        self.options = read_options(self)
+        self.by_row = bool(self.args.quantize_channelwise)
+
+    def infer(self, ins: list[Spec]) -> list[Spec]:
+        n, k = weight_matrix(self, ins[0].dims)
+        if n * k == 0:
+            raise self.shape_error(ins, 0, "at least one element")
+        if len(ins) > 1:
+            check_int8(self, ins, 1, dtypes.INT32)
+            if ins[1].size != n:
+                raise self.shape_error(ins, 1, f"({n},), an entry for each row of {self.input_text(ins, 0)}")
+        specs = [Spec(ins[0].dims, 0, OBJECT), Spec((n,), dtypes.INT32, INT8)]
+        return specs[: len(self.outputs)]
+
+    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
+        if len(outs) > len(ins):
+            raise QuantizationError("output 1 is the quantized bias, but no bias (input 1) is given")
+        return PythonStep(self.call)
+
+    def call(self, inputs: list[Blob], outputs: list[Blob]) -> None:
+        n, k = weight_matrix(self, inputs[0].dims)
+        weight = pack_weight(inputs[0], n, k, self.by_row, self.options)
+        if len(inputs) > 1:
+            weight.bias = pack_bias(self, inputs[1], weight)
+            weight.bias_scales = np.float32(self.args.in_scale) * weight.scales
+        unpacked = read_weight(inputs[0], n if self.by_row else 1, self.options)[0] if self.args.save_unpacked_weights else None
+        outputs[0].feed_object(PackedLayer("Int8FC", inputs[0].dims, weight, self.by_row, {}, unpacked))
+        if len(outputs) > 1:
+            outputs[1].feed_int8(weight.bias, weight.bias_scales[0], 0)

@@ -1,0 +1,78 @@
+"""Schemas of the fully connected layers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from serverquant._base.errors import ShapeError
+from serverquant.blobs.spec import OBJECT, Spec
+from serverquant.ops.dnnlowp.options import ARGS, OUTPUT_ARGS
+from serverquant.runtime.registry import declare
+from serverquant.runtime.schema import Arg, Dims, axis_of
+
+AXIS_W = Arg("axis_w", "int", 1, "dims of W before it are the outputs, those from it on the inputs")
+CHANNELWISE = Arg("quantize_channelwise", "bool", False, "quantize each row of float weights by parameters of its own")
+
+
+def weight_matrix(op: Any, dims: Dims) -> tuple[int, int]:
+    """(outputs N, inputs K) of weights of these dims."""
+    axis = axis_of(op.args.axis_w, len(dims), "axis_w")
+    return math.prod(dims[:axis]), math.prod(dims[axis:])
+
+
+def fc_dims(op: Any, ins: list[Spec]) -> list[Dims]:
+    """Shape rule: X's dims before the axis, then N; after all shapes have been checked against each other."""
+    axis = axis_of(op.args.axis, ins[0].ndim, extra=1)
+    n, k = weight_matrix(op, ins[1].dims)
+    inner = math.prod(ins[0].dims[axis:])
+    if inner != k:
+        raise ShapeError(
+            f"{op.input_text(ins, 0)} has {inner} elements from axis {axis} on, but weights {op.input_text(ins, 1)} have "
+            f"rows of {k}; the inner sizes must match (axis={op.args.axis}, axis_w={op.args.axis_w})"
+        )
+    if ins[2].kind != OBJECT and ins[2].size != n:
+        raise op.shape_error(ins, 2, f"({n},), an entry for each row of {op.input_text(ins, 1)}")
+    return [(*ins[0].dims[:axis], n)]
+
+
+declare(
+    "FC",
+    "Int8FC",
+    "Int8FCRelu",
+    inputs=3,
+    args=[
+        Arg("axis", "int", 1, "dims of X before it are the batch, those from it on the inputs"),
+        AXIS_W,
+        CHANNELWISE,
+        Arg("constant_weight", "bool", True, "0: weights change from run to run; they are then quantized by min_max"),
+        *OUTPUT_ARGS,
+        *ARGS,
+    ],
+    shape=fc_dims,
+    doc="""Y = X W^T + b, X seen as a matrix; ...Relu: negative outputs become 0.
+
+Int8 sums are exact. Without Y_scale the output's parameters are chosen in the first run from the range of a float
+product, which needs float weights and bias, and kept (see docs/numerics.md, "Defects of Caffe2").""",
+    in_doc=[
+        "X: batch dims, then K elements; DNNLOWP: Int8, or float, which is quantized by its range",
+        "W: N x K; DNNLOWP: float, Int8 or packed weights",
+        "b: N; DNNLOWP: float, or Int8 of int32 with scale X's * W's (within 1e-4) and zero point 0",
+    ],
+    out_doc=["Y: X's dims before the axis, then N"],
+)
+declare(
+    "Int8FCPackWeight",
+    inputs=(1, 2),
+    outputs=(1, 2),
+    args=[
+        AXIS_W,
+        CHANNELWISE,
+        Arg("save_unpacked_weights", "bool", False, "keep the int8 weights beside their packed form"),
+        Arg("in_scale", "float", None, "scale of the input to come; needed to quantize a bias"),
+        *ARGS,
+    ],
+    doc="Quantizes and packs the weights (and bias) of a fully connected layer, once, for Int8FC to use.",
+    in_doc=["W: N x K, float or Int8", "b: N, float or Int8 of int32; needs in_scale"],
+    out_doc=["packed weights", "b: the quantized bias, Int8 of int32"],
+)
