@@ -2,4 +2,32 @@
 #ifndef SERVERQUANT_SIMD_EMULATED_H
 #define SERVERQUANT_SIMD_EMULATED_H
 
+#include <stdint.h>
+
+/* The compiler's own headers declare these names for AVX-512 code only: hence macros over functions of ours. */
+static inline void sq_mm512_mask_storeu_epi8(void* p, uint64_t mask, __m512i v) {
+    uint8_t bytes[64];
+    _mm512_storeu_si512(bytes, v);
+    for (int i = 0; i < 64; i++)
+        if (mask >> i & 1) ((uint8_t*)p)[i] = bytes[i];
+}
+#define _mm512_mask_storeu_epi8(p, mask, v) sq_mm512_mask_storeu_epi8(p, mask, v)
+
+static inline void sq_mm512_mask_cvtepi32_storeu_epi8(void* p, uint16_t mask, __m512i v) {
+    uint32_t words[16];
+    _mm512_storeu_si512(words, v);
+    for (int i = 0; i < 16; i++)
+        if (mask >> i & 1) ((uint8_t*)p)[i] = (uint8_t)words[i];
+}
+#define _mm512_mask_cvtepi32_storeu_epi8(p, mask, v) sq_mm512_mask_cvtepi32_storeu_epi8(p, mask, v)
+
+static inline __m512i sq_mm512_cvtepu8_epi32(__m128i v) {
+    uint8_t bytes[16];
+    uint32_t words[16];
+    _mm_storeu_si128((__m128i*)bytes, v);
+    for (int i = 0; i < 16; i++) words[i] = bytes[i];
+    return _mm512_loadu_si512(words);
+}
+#define _mm512_cvtepu8_epi32(v) sq_mm512_cvtepu8_epi32(v)
+
 #endif

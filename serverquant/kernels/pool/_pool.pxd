@@ -14,13 +14,13 @@ cdef extern from "../kernels/pool/pool.h" nogil:
         int32_t nhwc
         const sq_pool_row* row
 
-    # Bytes of scratch that any pool of this plan needs, aligned to 64, for a team.
-    int64_t sq_pool_scratch(const sq_pool* pool, int64_t team)
-
 
 cdef class Pool:
     cdef sq_pool raw
     cdef readonly object window
+
+# Bytes of scratch that any pool of this plan needs, aligned to 64, for a team.
+cdef int64_t pool_scratch(const sq_pool* pool, int64_t team) noexcept nogil
 
 # Elements read, what team_size() wants.
 cdef int64_t pool_work(const sq_pool* pool) noexcept nogil

@@ -27,6 +27,7 @@ cdef extern from "../kernels/pool/pool.h" nogil:
         char* scratch
         int64_t team
 
+    int64_t sq_pool_scratch(const sq_pool* pool, int64_t team)
     int sq_pool_rows()
     const sq_pool_row* sq_pool_row_at(int index)
     void sq_pool_range(const void* job, long long begin, long long end)
@@ -98,6 +99,10 @@ def mobile_factors(x_scale: float, y_scale: float, count: int) -> tuple:
                                 f"{ratio}; it must be from 2^-34 to below 2^24")
     bits = int(ratio.view(np.uint32))
     return bits & 0x7FFFFF | 0x800000, 150 - (bits >> 23)
+
+
+cdef int64_t pool_scratch(const sq_pool* pool, int64_t team) noexcept nogil:
+    return sq_pool_scratch(pool, team)
 
 
 cdef int64_t pool_work(const sq_pool* pool) noexcept nogil:

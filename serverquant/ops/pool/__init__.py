@@ -1,0 +1,1 @@
+"""Max and average pools: float, int8 of the server set and of the mobile set."""
