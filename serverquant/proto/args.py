@@ -315,7 +315,7 @@ def _set_single(argument: Any, value: Any) -> None:
     elif field == "s":
         argument.s = _bytes(value)
     else:
-        _checked(argument.name, lambda: setattr(argument, field, value))
+        _checked(argument.name, lambda: setattr(argument, field, int(value) if field == "i" else value))
 
 
 def _set_array(argument: Any, array: np.ndarray[Any, Any]) -> None:
@@ -327,7 +327,7 @@ def _set_array(argument: Any, array: np.ndarray[Any, Any]) -> None:
     elif kind == "f":
         argument.floats.extend(flat.tolist())
     elif kind in "iub":
-        _checked(argument.name, lambda: argument.ints.extend(flat.tolist()))
+        _checked(argument.name, lambda: argument.ints.extend(map(int, flat.tolist())))
     else:
         _set_list(argument, flat.tolist())
 
@@ -339,7 +339,7 @@ def _set_list(argument: Any, values: list[Any]) -> None:
         names = sorted({type(v).__name__ for v in values})
         raise ArgumentError(f'argument "{argument.name}": a list of {" and ".join(names)}; give {_ALLOWED}')
     if fields == {"i"}:
-        _checked(argument.name, lambda: argument.ints.extend(values))
+        _checked(argument.name, lambda: argument.ints.extend(map(int, values)))
     elif fields == {"f"}:
         argument.floats.extend(values)
     elif fields == {"s"}:
@@ -349,7 +349,7 @@ def _set_list(argument: Any, values: list[Any]) -> None:
 
 
 def _checked(name: str, assign: Any) -> None:
-    """Runs an assignment of integers that protobuf refuses where they do not fit 64 bits."""
+    """Runs an assignment of integers that protobuf refuses where they do not fit 64 bits (or are bools, from 7 on)."""
     try:
         assign()
     except (ValueError, OverflowError) as error:

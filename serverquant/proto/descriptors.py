@@ -9,7 +9,7 @@ tied to one major version of protobuf, while descriptors are read by all (4.25 a
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -19,9 +19,10 @@ PACKAGE = "caffe2"
 
 def _load_pool() -> Any:
     pool = descriptor_pool.DescriptorPool()
-    data = Path(__file__).with_name("caffe2.desc").read_bytes()
-    for file in descriptor_pb2.FileDescriptorSet.FromString(data).file:
-        pool.AddSerializedFile(file.SerializeToString())
+    with open(os.path.join(os.path.dirname(__file__), "caffe2.desc"), "rb") as file:
+        data = file.read()
+    for entry in descriptor_pb2.FileDescriptorSet.FromString(data).file:
+        pool.AddSerializedFile(entry.SerializeToString())
     return pool
 
 

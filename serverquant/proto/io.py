@@ -17,7 +17,6 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from google.protobuf import text_format
@@ -75,7 +74,7 @@ def save(message: Any, path: str | os.PathLike[str], *, text: bool | None = None
     The file is replaced as a whole, never cut short under a reader that has it mapped.
     """
     if text is None:
-        text = Path(path).suffix in _TEXT_SUFFIXES
+        text = _suffix(path) in _TEXT_SUFFIXES
     target = os.path.realpath(path)
     part = f"{target}.{os.getpid()}.part"
     try:
@@ -103,7 +102,7 @@ def open_source(source: Any, message_class: Any) -> Source:
         _check_not_empty(data, "the data")
         return Source("the data", data=data, is_text=_looks_like_text(data))
     if isinstance(source, (str, os.PathLike)):
-        return _open_file(Path(source))
+        return _open_file(os.fspath(source))
     if hasattr(source, "SerializeToString"):
         return Source("the message", data=_foreign_bytes(source, message_class))
     if callable(getattr(source, "Proto", None)):
@@ -114,16 +113,21 @@ def open_source(source: Any, message_class: Any) -> Source:
     )
 
 
-def _open_file(path: Path) -> Source:
+def _suffix(path: str | os.PathLike[str]) -> str:
+    return os.path.splitext(os.fspath(path))[1].lower()
+
+
+def _open_file(path: str) -> Source:
     with open(path, "rb") as file:
         status = os.fstat(file.fileno())
         if stat.S_ISREG(status.st_mode) and status.st_size:
             data: Any = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         else:  # a pipe, or a file of /proc, cannot be mapped
             data = file.read()
-    _check_not_empty(data, str(path))
-    is_text = path.suffix in _TEXT_SUFFIXES or (path.suffix not in _BINARY_SUFFIXES and _looks_like_text(data[:4096]))
-    return Source(str(path), data=data, is_text=is_text)
+    _check_not_empty(data, path)
+    suffix = _suffix(path)
+    is_text = suffix in _TEXT_SUFFIXES or (suffix not in _BINARY_SUFFIXES and _looks_like_text(data[:4096]))
+    return Source(path, data=data, is_text=is_text)
 
 
 def _foreign_bytes(message: Any, message_class: Any) -> bytes:

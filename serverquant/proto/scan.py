@@ -113,6 +113,7 @@ class _Cutter:
         """A fill without its values, and these; None where the operator is no fill or stays as it is."""
         data, kind, position = self.data, b"", start
         cuts = []
+        others = []
         while position < end:
             field = position
             try:
@@ -125,7 +126,10 @@ class _Cutter:
                 cut = self._argument(content, position)
                 if cut is not None:
                     cuts.append((field, position, *cut))
-        if len(cuts) != 1 or not kind.endswith(b"Fill"):
+                    continue
+            others.append((field, position))
+        # A second argument of the name is an error or not by its contents, so both stay.
+        if len(cuts) != 1 or not kind.endswith(b"Fill") or any(data.find(b"values", *other) >= 0 for other in others):
             return None
         first, last, argument, payload = cuts[0]
         return data[start:first] + delimited(5, argument) + data[last:end], payload

@@ -37,7 +37,7 @@ _STORAGE: dict[int, tuple[str, Any, Any]] = {
     TensorProto.INT16: ("int32_data", np.int16, np.int16),
     TensorProto.UINT8: ("int32_data", np.uint8, np.uint8),
     TensorProto.UINT16: ("int32_data", np.uint16, np.uint16),
-    TensorProto.BOOL: ("int32_data", np.bool_, np.bool_),
+    TensorProto.BOOL: ("int32_data", np.bool_, np.uint8),
     TensorProto.FLOAT16: ("int32_data", np.float16, np.uint16),
     TensorProto.INT64: ("int64_data", np.int64, np.int64),
     TensorProto.STRING: ("string_data", np.object_, np.object_),
@@ -174,7 +174,8 @@ def _part(message: Any, count: int) -> Array:
         return out
     if kind == TensorProto.BYTE:
         return np.zeros(0, np.uint8)
-    return _narrow(np.array(values, _WIDE[field]), np.dtype(stored)).view(dtype)
+    wide = np.array(values, _WIDE[field])
+    return wide != 0 if kind == TensorProto.BOOL else _narrow(wide, np.dtype(stored)).view(dtype)
 
 
 _WIDE = {"float_data": np.float32, "double_data": np.float64, "int32_data": np.int32, "int64_data": np.int64}
@@ -182,8 +183,6 @@ _WIDE = {"float_data": np.float32, "double_data": np.float64, "int32_data": np.i
 
 def _narrow(values: Array, stored: np.dtype[Any]) -> Array:
     """int32_data as the narrower type; Caffe2 keeps the low bits, here a value that does not fit is an error."""
-    if stored.kind == "b":
-        return values != 0
     if values.dtype == stored:
         return values
     info = np.iinfo(stored)
