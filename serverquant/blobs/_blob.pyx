@@ -236,7 +236,7 @@ cdef class Blob:
         self.resize(array.shape, dtype, kind)
         if not self.t.shape.size:
             return
-        PyObject_GetBuffer(np.ascontiguousarray(array), &source, PyBUF_C_CONTIGUOUS)
+        PyObject_GetBuffer(np.asarray(array, order="C"), &source, PyBUF_C_CONTIGUOUS)
         memcpy(self.t.data, source.buf, source.len)
         PyBuffer_Release(&source)
 

@@ -53,11 +53,13 @@ class Definition:
 
 
 _warned: set[tuple[str, str]] = set()
+# Written into every operator by exporters, whether it has a use for it or not.
+_EVERYWHERE = {"order"}
 
 
 def _warn_unknown(definition: Definition, schema: Schema) -> None:
     for name in definition.arguments.names():
-        if name in schema.args or (definition.type, name) in _warned:
+        if name in schema.args or name in _EVERYWHERE or (definition.type, name) in _warned:
             continue
         _warned.add((definition.type, name))
         near = difflib.get_close_matches(name, list(schema.args), n=1)

@@ -75,7 +75,7 @@ class Planner:
         specs = outs if outs is not None else [UNKNOWN] * len(outputs)
         values = operator.schema.values(operator, ins) if whole and operator.schema.values else None
         if values is not None:
-            array = np.ascontiguousarray(values)
+            array = np.asarray(values, order="C")
             specs = [Spec(array.shape, specs[0].dtype, specs[0].kind, array)]
             step = constant_step(array.tobytes())
         else:

@@ -14,6 +14,7 @@ from serverquant.runtime.schema import Arg, Dims
 
 GROUP_ARG = Arg("group", "int", 1, "groups that channels and outputs are divided into")
 GROUPWISE_ARG = Arg("quantize_groupwise", "bool", False, "quantize each group's float weights by parameters of its own")
+CHANNELWISE_ARG = Arg("quantize_channelwise", "bool", False, "no effect: Caffe2's convolutions know quantize_groupwise")
 KEPT_ARGS = [
     Arg("save_unpacked_weights", "bool", False, "keep the int8 weights beside their packed form"),
     Arg("in_scale", "float", None, "scale of the input to come; needed to quantize a bias"),
@@ -61,7 +62,7 @@ declare(
     "Int8Conv",
     "Int8ConvRelu",
     inputs=(2, 3),
-    args=[*WINDOW_ARGS, GROUP_ARG, GROUPWISE_ARG, *OUTPUT_ARGS, *ARGS],
+    args=[*WINDOW_ARGS, GROUP_ARG, GROUPWISE_ARG, CHANNELWISE_ARG, *OUTPUT_ARGS, *ARGS],
     shape=conv_dims,
     doc="""Convolution in one to three dimensions, with groups, strides, pads and dilation; ...Relu: negative outputs
 become 0. Every output channel is the sum over its group's channels and the kernel of input times weight, plus its bias.
@@ -78,7 +79,7 @@ at every run from the range of a float convolution, which needs float weights an
 declare(
     "Int8ConvPackWeight",
     inputs=(1, 2),
-    args=[*WINDOW_ARGS, GROUP_ARG, GROUPWISE_ARG, *KEPT_ARGS, *ARGS],
+    args=[*WINDOW_ARGS, GROUP_ARG, GROUPWISE_ARG, CHANNELWISE_ARG, *KEPT_ARGS, *ARGS],
     doc="Quantizes and packs the weights (and bias) of an NHWC convolution, once, for Int8Conv to use.",
     in_doc=["filter: M x kernel x C/group, float or Int8", "bias: M, float or Int8 of int32; needs in_scale"],
     out_doc=["packed weights"],
