@@ -10,9 +10,16 @@ from reference import gemm as gemm_reference
 from serverquant._base import _threads
 from serverquant._base.errors import ShapeError
 from serverquant.kernels.conv import _conv
+from serverquant.kernels.dwconv import _dwconv
 from serverquant.kernels.gemm import _gemm
 
-ROWS = [pytest.param(r, id=r.name, marks=[] if r.supported else pytest.mark.skip(r.isa)) for r in _gemm.rows()]
+
+def params(rows):
+    return [pytest.param(r, id=r.name, marks=[] if r.supported else pytest.mark.skip(r.isa)) for r in rows]
+
+
+ROWS = params(_gemm.rows())
+DEPTHWISE_ROWS = params(_dwconv.rows())
 
 # size, kernel, stride, pads, dilation, channels in, out, groups
 CASES = {
@@ -34,12 +41,17 @@ CASES = {
     "depthwise": ((8, 9), (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 37, 37, 37),
     "depthwise_5x5": ((8, 9), (5, 5), (2, 2), (2, 2, 2, 2), (1, 1), 64, 64, 64),
     "depthwise_dilation": ((8, 9), (3, 2), (1, 2), (2, 1, 2, 0), (2, 3), 20, 20, 20),
+    "depthwise_1x1": ((8, 9), (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 15, 15, 15),
+    "depthwise_block": ((5, 4), (2, 1), (1, 1), (0, 0, 0, 0), (1, 1), 129, 129, 129),
     "multiplier": ((5, 6), (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 24, 48, 24),
     "line": ((19,), (5,), (2,), (2, 1), (1,), 7, 6, 1),
     "line_depthwise": ((19,), (4,), (1,), (2, 1), (2,), 33, 33, 33),
     "volume": ((4, 5, 6), (3, 2, 3), (1, 2, 1), (1, 0, 2, 1, 1, 0), (1, 1, 2), 16, 10, 1),
     "volume_groups": ((4, 5, 6), (2, 2, 2), (2, 1, 1), (0, 1, 0, 1, 1, 0), (2, 1, 1), 6, 8, 2),
 }
+
+
+DEPTHWISE = ["depthwise", "depthwise_5x5", "depthwise_dilation", "line_depthwise", "depthwise_1x1", "depthwise_block"]
 
 
 def make(name, batch=2):
@@ -82,6 +94,39 @@ def test_epilogues_and_zero_points_per_channel(row, name):
     np.testing.assert_array_equal(got, gemm_reference.dequant_f32(acc, m, m, True))
 
 
+@pytest.mark.parametrize("row", DEPTHWISE_ROWS)
+@pytest.mark.parametrize("name", DEPTHWISE)
+def test_depthwise(row, name):
+    rng = np.random.default_rng(4)
+    out = CASES[name][6]
+    per_channel = rng.integers(-128, 128, out)
+    for zx, zw in ((0, 0), (131, 0), (131, -9), (3, per_channel)):
+        got, want = run(name, row.name, zx, zw)
+        np.testing.assert_array_equal(got, want)
+    m = rng.uniform(1e-4, 1e-2, out).astype(np.float32)
+    for zw in (0, per_channel):
+        for scale in (m, m[:1]):
+            got, acc = run(name, row.name, 77, zw, "requant_f32", multiplier=scale, zero_point=99, lo=40, hi=250)
+            np.testing.assert_array_equal(got, gemm_reference.requant_f32(acc, scale, 99, 40, 250))
+        got, acc = run(name, row.name, 77, zw, "requant_q31", ratio=0.01, zero_point=50)
+        np.testing.assert_array_equal(got, gemm_reference.requant_q31(acc, 0.01, 50))
+        got, acc = run(name, row.name, 77, zw, "dequant_f32", multiplier=m, bias_f32=m)
+        np.testing.assert_array_equal(got, gemm_reference.dequant_f32(acc, m, m))
+
+
+@pytest.mark.parametrize("row", DEPTHWISE_ROWS)
+@pytest.mark.parametrize("channels", [2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65])
+def test_depthwise_widths_and_extremes(row, channels):
+    geometry = _conv.Geometry((3, 3), (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), channels, channels, channels)
+    for value in (-128, 127):
+        x, w = np.full((1, 3, 3, channels), 255, np.uint8), np.full((channels, 3, 3, 1), value, np.int8)
+        packed = _conv.pack_conv(w, channels, -value - 1, row=row.name)
+        got = _conv.conv(x, geometry, packed, _gemm.Epilogue("raw_s32", channels, _gemm.fold(packed, 255)), 255)
+        np.testing.assert_array_equal(got, np.zeros_like(got))
+        got = _conv.conv(x, geometry, packed, _gemm.Epilogue("raw_s32", channels, _gemm.fold(packed, 1)), 1)
+        assert set(np.unique(got)) == {254 * (2 * value + 1) * taps for taps in (4, 6, 9)}
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_threads_change_nothing(name):
     before = _threads.get_num_threads()
@@ -105,14 +150,15 @@ def test_scratch_depends_on_threads_alone():
 
 
 def test_refusals():
-    good = dict(size=(4, 4), kernel=(3, 3), stride=(1, 1), pads=(0,) * 4, dilation=(1, 1), in_channels=4, out_channels=4)
+    good = {"size": (4, 4), "kernel": (3, 3), "stride": (1, 1), "pads": (0,) * 4, "dilation": (1, 1)}
+    good |= {"in_channels": 4, "out_channels": 4}
     _conv.Geometry(**good)
     for change, words in (
         ({"kernel": (5, 3)}, "larger than the input"),
         ({"groups": 3}, "groups"),
         ({"stride": (0, 1)}, "at least 1"),
         ({"pads": (0, 0)}, "disagree"),
-        ({"size": (4,) * 4, "kernel": (1,) * 4, "stride": (1,) * 4, "dilation": (1,) * 4, "pads": (0,) * 8}, "4 spatial"),
+        (dict.fromkeys(("size", "kernel", "stride", "dilation"), (1,) * 4) | {"pads": (0,) * 8}, "4 spatial"),
         ({"size": (2**31, 4)}, "too large"),
     ):
         with pytest.raises(ShapeError, match=words):

@@ -1,4 +1,4 @@
-"""int8 convolution of channels-last images in 1, 2 or 3 spatial dimensions, on the tiles of `kernels/gemm`.
+"""int8 convolution of channels-last images in 1, 2 or 3 spatial dimensions, on the tiles of `kernels/gemm` and `kernels/dwconv`.
 
 A 1x1 convolution with stride 1 is a matrix product of the image as it lies. Others point at each tap's channels (rows
 of the product are lists of pointers, padding points at a row of zero points), or, where a tap has few channels, gather
@@ -7,10 +7,12 @@ the taps of a block of pixels first. `pack_conv()` decides, `Geometry` describes
 import numpy as np
 from libc.string cimport memset
 
+from serverquant.kernels.dwconv._dwconv cimport dwconv_job, sq_dw_scratch
 from serverquant.kernels.gemm._gemm cimport Epilogue, gemm_job, gemm_team, gemm_u8, sq_gemm_job, sq_job_scratch, sq_source
 
 from serverquant._base import _threads
 from serverquant._base.errors import ShapeError
+from serverquant.kernels.dwconv._dwconv import pack_depthwise
 from serverquant.kernels.gemm._gemm import aligned, pack
 
 cdef extern from "../kernels/conv/conv.h" nogil:
@@ -77,16 +79,22 @@ cdef class Geometry:
 def pack_conv(weights, groups: int = 1, zero_point=0, row: str | None = None) -> PackedWeight:
     """Pack int8 weights [out_channels, kernel..., in_channels / groups] (channels last).
 
-    zero_point: -128..127, one or one per output channel. row: of the gemm table, instead of the best one.
+    zero_point: -128..127, one or one per output channel. row: of the gemm or dwconv table, instead of the best one.
+    One input and one output channel a group is depthwise, unless the row belongs to gemm.
     """
     weights = np.asarray(weights)
     if weights.ndim < 3 or 0 in weights.shape:
         raise ShapeError(f"weights must be [out_channels, kernel..., in_channels / groups], not {weights.shape}")
     taps = int(np.prod(weights.shape[1:weights.ndim - 1]))
+    depthwise = groups > 1 and groups == weights.shape[0] and weights.shape[weights.ndim - 1] == 1
+    if depthwise and (row is None or row.startswith("sq_dwconv")):
+        return pack_depthwise(weights.reshape(groups, taps), zero_point, row)
     return pack(weights.reshape(weights.shape[0], -1), groups, taps, zero_point, row)
 
 
 cdef int64_t conv_scratch_bytes(const sq_conv_geometry* geometry, const sq_packed* packed, int threads) noexcept nogil:
+    if packed.depthwise:
+        return _padding_bytes(geometry) + threads * sq_dw_scratch(packed)
     if sq_conv_is_plain(geometry):
         return 0
     return _padding_bytes(geometry) + threads * sq_job_scratch(packed, packed.taps != sq_conv_taps(geometry))
@@ -101,12 +109,14 @@ cdef int conv_u8(const sq_conv_geometry* geometry, const sq_packed* packed, cons
     cdef sq_conv_source source
     cdef sq_gemm_job job
     cdef int64_t pixels = sq_conv_pixels(geometry)
-    if sq_conv_is_plain(geometry):
+    if sq_conv_is_plain(geometry) and not packed.depthwise:
         return gemm_u8(x, pixels, geometry.in_channels, packed, ep, y, geometry.out_channels)
     memset(scratch, x_zero_point, geometry.in_channels)
     sq_conv_source_init(&source, geometry, packed, x, scratch)
     job.packed, job.ep, job.source, job.c = packed, ep, &source.base, y
     job.m, job.ldc = pixels, geometry.out_channels
+    if packed.depthwise:
+        return dwconv_job(&job, scratch + _padding_bytes(geometry), threads)
     return gemm_job(&job, scratch + _padding_bytes(geometry), threads, gemm_team(packed, pixels))
 
 

@@ -27,7 +27,7 @@ cdef extern from "../kernels/gemm/gemm.h" nogil:
         const int32_t* extra_begin
         const int8_t* extra_data
         int64_t group_bytes
-        int32_t row, groups, n, taps, kc, depth
+        int32_t row, groups, n, taps, kc, depthwise, depth
 
     ctypedef struct sq_source:
         void (*fill)(const sq_source*, int64_t, int64_t, int32_t, const uint8_t**, uint8_t*) noexcept nogil
@@ -52,6 +52,8 @@ cdef class PackedWeight:
     cdef readonly object column_sums    # int32 [groups * n]
     cdef readonly object zero_points    # int32 [groups * n]
     cdef readonly bint has_zero_points  # any is not 0: row sums are computed
+    cdef readonly str row               # of the kernel table
+    cdef readonly str isa               # the row's instruction set
     cdef list _buffers                  # what raw points to
 
 
@@ -75,3 +77,7 @@ cdef class Epilogue:
     cdef sq_epilogue raw
     cdef readonly str kind
     cdef object _bias, _multiplier, _bias_f32
+
+
+# Checks weights [groups * n, k] and fills what fold() needs. Returns them in C order.
+cdef object describe_weights(PackedWeight packed, weights, int groups, int taps, zero_point)

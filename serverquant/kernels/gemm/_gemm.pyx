@@ -71,16 +71,6 @@ cdef class PackedWeight:
     """Weights of all groups, packed for one row of the kernel table; made by `pack()`, never changed after."""
 
     @property
-    def isa(self) -> str:
-        """The instruction set of the row."""
-        return _isa.NAMES[sq_gemm_row_at(self.raw.row).isa]
-
-    @property
-    def row(self) -> str:
-        """The row of the kernel table."""
-        return sq_gemm_row_at(self.raw.row).name.decode()
-
-    @property
     def nbytes(self) -> int:
         """Bytes of the packed form, sums and zero points included."""
         return sum(b.nbytes for b in self._buffers)
@@ -127,24 +117,30 @@ def pack(weights, groups: int = 1, taps: int = 1, zero_point=0, row: str | None 
     zero_point: of the weights, -128..127: one, or one per output column [groups * n].
     row: name of a row of the kernel table instead of the best one.
     """
+    packed = PackedWeight()
+    weights = describe_weights(packed, weights, groups, taps, zero_point)
+    _fill(packed, weights, taps, _choose_row(row))
+    return packed
+
+
+cdef object describe_weights(PackedWeight packed, weights, int groups, int taps, zero_point):
     weights = np.ascontiguousarray(weights)
     if weights.dtype != np.int8:
         raise DTypeError(f"weights must be int8, not {weights.dtype}")
     if weights.ndim != 2 or groups < 1 or taps < 1 or weights.shape[0] % groups or weights.shape[1] % taps:
         raise ShapeError(f"weights of shape {weights.shape} do not divide into {groups} groups of columns and "
                          f"{taps} taps")
-    if weights.shape[0] >= 2**31 or weights.shape[1] >= 2**31:
+    if max(weights.shape) >= 2**31:
         raise ShapeError(f"weights of shape {weights.shape} are too large")
     zero_points = np.ascontiguousarray(np.broadcast_to(np.asarray(zero_point, np.int32), weights.shape[:1]))
     if zero_points.size and not -128 <= zero_points.min() <= zero_points.max() <= 127:
         raise QuantizationError(f"zero points of int8 weights must be -128..127, not {zero_point}")
-    packed = PackedWeight()
     packed.groups, packed.n, packed.k = groups, weights.shape[0] // groups, weights.shape[1]
     packed.column_sums = weights.sum(axis=1, dtype=np.int32)
     packed.zero_points = zero_points
     packed.has_zero_points = bool(zero_points.any())
-    _fill(packed, weights, taps, _choose_row(row))
-    return packed
+    packed.raw.zero_points = <const int32_t*><size_t>zero_points.ctypes.data if packed.has_zero_points else NULL
+    return weights
 
 
 cdef _fill(PackedWeight packed, weights, int taps, int row_index):
@@ -152,6 +148,7 @@ cdef _fill(PackedWeight packed, weights, int taps, int row_index):
     cdef const sq_gemm_row* row = sq_gemm_row_at(row_index)
     cdef sq_packed* raw = &packed.raw
     cdef int64_t[4] sizes
+    packed.row, packed.isa = row.name.decode(), _isa.NAMES[row.isa]
     packed.merged = _merge(packed.groups, packed.n, row.lanes)
     if packed.merged > 1:
         weights = _merge_weights(weights, packed.zero_points, packed.groups, packed.merged, taps)
@@ -170,7 +167,6 @@ cdef _fill(PackedWeight packed, weights, int taps, int row_index):
     raw.depth = <int32_t>sizes[3]
     sq_pack(row, &w[0], raw, <int8_t*><size_t>data.ctypes.data, <sq_extra*><size_t>extras.ctypes.data,
             <int32_t*><size_t>begins.ctypes.data, <int8_t*><size_t>extra_data.ctypes.data)
-    raw.zero_points = <const int32_t*><size_t>packed.zero_points.ctypes.data if packed.has_zero_points else NULL
     packed._buffers = [data, packed.zero_points, packed.column_sums]
     if sizes[1]:
         packed._buffers += [extras, begins, extra_data]
@@ -325,7 +321,7 @@ def gemm(a, packed: PackedWeight, epilogue: Epilogue, out=None) -> np.ndarray:
     cdef const uint8_t[:, ::1] x = a
     if x.shape[1] != packed.groups * packed.k:
         raise ShapeError(f"a has {x.shape[1]} columns, the weights {packed.groups} groups of {packed.k}")
-    if packed.raw.taps != 1:
+    if packed.raw.taps != 1 or packed.raw.depthwise:
         raise ShapeError(f"these weights are packed for a convolution with {packed.raw.taps} taps")
     columns = packed.groups * packed.n
     y = np.empty((x.shape[0], columns), epilogue.dtype) if out is None else out

@@ -48,6 +48,7 @@ typedef struct sq_packed {
     int32_t row;                   /* index in the kernel table */
     int32_t groups, n;             /* groups, and columns of each */
     int32_t taps, kc;              /* k = taps * kc; kc is a multiple of kr unless taps == 1 */
+    int32_t depthwise;             /* 1: packed for kernels/dwconv, whose table `row` indexes */
     int32_t depth;                 /* products of this many steps are added in int16 (AVX2) */
 } sq_packed;
 
