@@ -1,17 +1,24 @@
-/* What simde 0.8.2 lacks of the intrinsics used here. Test builds only: correctness counts, speed does not. */
+/* What simde 0.8.2 lacks of the intrinsics used here, or does otherwise than the CPU. Test builds only: correctness counts, speed does not. */
 #ifndef SERVERQUANT_SIMD_EMULATED_H
 #define SERVERQUANT_SIMD_EMULATED_H
 
 #include <stdint.h>
+#include <string.h>
 
 /* The compiler's own headers declare these names for AVX-512 code only: hence macros over functions of ours. */
-static inline void sq_mm512_mask_storeu_epi8(void* p, uint64_t mask, __m512i v) {
-    uint8_t bytes[64];
-    _mm512_storeu_si512(bytes, v);
-    for (int i = 0; i < 64; i++)
-        if (mask >> i & 1) ((uint8_t*)p)[i] = bytes[i];
+static inline void sq_mask_store(void* p, uint64_t mask, const void* v, int count, int bytes) {
+    for (int i = 0; i < count; i++)
+        if (mask >> i & 1) memcpy((char*)p + i * bytes, (const char*)v + i * bytes, (size_t)bytes);
 }
+static inline void sq_mm512_mask_storeu_epi8(void* p, uint64_t mask, __m512i v) { sq_mask_store(p, mask, &v, 64, 1); }
+static inline void sq_mm512_mask_storeu_epi32(void* p, uint16_t mask, __m512i v) { sq_mask_store(p, mask, &v, 16, 4); }
+static inline void sq_mm512_mask_storeu_ps(void* p, uint16_t mask, __m512 v) { sq_mask_store(p, mask, &v, 16, 4); }
+/* simde has the last two, but they store zeros where the mask has none. */
+#undef _mm512_mask_storeu_epi32
+#undef _mm512_mask_storeu_ps
 #define _mm512_mask_storeu_epi8(p, mask, v) sq_mm512_mask_storeu_epi8(p, mask, v)
+#define _mm512_mask_storeu_epi32(p, mask, v) sq_mm512_mask_storeu_epi32(p, mask, v)
+#define _mm512_mask_storeu_ps(p, mask, v) sq_mm512_mask_storeu_ps(p, mask, v)
 
 static inline void sq_mm512_mask_cvtepi32_storeu_epi8(void* p, uint16_t mask, __m512i v) {
     uint32_t words[16];
