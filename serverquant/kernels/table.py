@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from importlib.util import find_spec
+from types import ModuleType
 
 from serverquant import kernels
 from serverquant.kernels.row import KernelRow
@@ -12,8 +14,20 @@ __all__ = ["KernelRow", "families", "rows"]
 
 
 def families() -> list[str]:
-    """Names of the kernel families: the folders below `serverquant/kernels`."""
-    return sorted(module.name for module in pkgutil.iter_modules(kernels.__path__) if module.ispkg)
+    """Names of the families that have a table: folders below `serverquant/kernels` with a native module `_<name>`.
+
+    A family without `rows()` runs the rows of another one (conv those of gemm).
+    """
+    folders = sorted(module.name for module in pkgutil.iter_modules(kernels.__path__) if module.ispkg)
+    return [name for name in folders if find_spec(_module(name)) and hasattr(_native(name), "rows")]
+
+
+def _module(family: str) -> str:
+    return f"serverquant.kernels.{family}._{family}"
+
+
+def _native(family: str) -> ModuleType:
+    return importlib.import_module(_module(family))
 
 
 def rows(family: str | None = None) -> list[KernelRow]:
@@ -21,8 +35,4 @@ def rows(family: str | None = None) -> list[KernelRow]:
 
     An unknown family raises ModuleNotFoundError.
     """
-    found: list[KernelRow] = []
-    for name in [family] if family else families():
-        module = importlib.import_module(f"serverquant.kernels.{name}._{name}")
-        found += module.rows()
-    return found
+    return [row for name in ([family] if family else families()) for row in _native(name).rows()]

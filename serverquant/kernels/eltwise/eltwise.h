@@ -11,7 +11,8 @@
  *                  Ranges may begin anywhere: an element's formula depends on its place in the whole array alone.
  *   sum_u8_slow    Server set, any number of inputs, each Int8 or float, through intermediate parameters si, zi of
  *                  `bits` bits. Int8: clamp(rne(f32((q-z) * f32(s/si))) + zi, 0, 2^bits - 1). float:
- *                  clamp(rne(f32(f32(x * f32(1/si)) + zi)), float_lo, float_hi). acc = their sum - count * zi;
+ *                  clamp(rne(f32(f32(x * f32(1/si)) + zi)), float_lo, float_hi), NaN gives 0, or INT32_MIN when
+ *                  float_lo < 0. acc = their sum - count * zi, wrapping;
  *                  y = clamp(rne(f32(acc * f32(si/sy))) + zy, lo, 255).
  *   add_u8_mobile  Mobile set: acc = qa*ma + qb*mb + bias in int32;
  *                  y = clamp((acc >> shift) + (((acc & mask) - (acc < 0)) > mask >> 1) + zy, lo, 255), mask = 2^shift-1.

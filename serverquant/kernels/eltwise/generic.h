@@ -47,33 +47,34 @@ static const void* SQ_NAME(slow_elements)(const sq_slow_input* in, long long beg
 }
 
 static void SQ_NAME(slow_accumulate)(const sq_sum_slow_job* j, const sq_slow_input* in, const void* data, int count,
-                                     int32_t* restrict acc) {
+                                     uint32_t* restrict acc) {
     if (in->is_float) {
         const float* restrict x = data;
         const float inverse = 1.0f / j->mid_scale, zero_point = (float)j->mid_zero_point;
         const float lo = (float)j->float_lo, hi = (float)j->float_hi;
-        for (int k = 0; k < count; k++) acc[k] += sq_slow_from_float(x[k], inverse, zero_point, lo, hi);
+        const int32_t nan = j->float_lo < 0 ? INT32_MIN : 0;
+        for (int k = 0; k < count; k++) acc[k] += (uint32_t)sq_slow_from_float(x[k], inverse, zero_point, lo, hi, nan);
     } else {
         const uint8_t* restrict x = data;
         const float multiplier = in->scale / j->mid_scale;
         const int32_t zero_point = in->zero_point, mid = j->mid_zero_point, hi = (int32_t)((1LL << j->bits) - 1);
-        for (int k = 0; k < count; k++) acc[k] += sq_slow_from_u8(x[k], zero_point, multiplier, mid, hi);
+        for (int k = 0; k < count; k++) acc[k] += (uint32_t)sq_slow_from_u8(x[k], zero_point, multiplier, mid, hi);
     }
 }
 
 static void SQ_NAME(sum_u8_slow)(const void* job, long long begin, long long end) {
     const sq_sum_slow_job j = *(const sq_sum_slow_job*)job;
     const float multiplier = j.mid_scale / j.y_scale;
-    int32_t acc[SQ_BLOCK];
+    uint32_t acc[SQ_BLOCK]; /* wraps, as Caffe2's sums do */
     float buffer[SQ_BLOCK];
     for (long long i = begin; i < end; i += SQ_BLOCK) {
         const int count = end - i < SQ_BLOCK ? (int)(end - i) : SQ_BLOCK;
-        for (int k = 0; k < count; k++) acc[k] = -j.count * j.mid_zero_point;
+        for (int k = 0; k < count; k++) acc[k] = 0u - (uint32_t)j.count * (uint32_t)j.mid_zero_point;
         for (int t = 0; t < j.count; t++)
             SQ_NAME(slow_accumulate)(&j, &j.inputs[t], SQ_NAME(slow_elements)(&j.inputs[t], i, count, buffer), count, acc);
         uint8_t* y = j.y + i;
         for (int k = 0; k < count; k++)
-            y[k] = (uint8_t)sq_shift_clamp(sq_round_or_min((float)acc[k] * multiplier), j.y_zero_point, j.lo, 255);
+            y[k] = (uint8_t)sq_shift_clamp(sq_round_or_min((float)(int32_t)acc[k] * multiplier), j.y_zero_point, j.lo, 255);
     }
 }
 

@@ -52,14 +52,14 @@ SQ_INLINE int32_t sq_slow_from_u8(uint8_t q, int32_t zero_point, float multiplie
     return sq_shift_clamp(sq_round_or_min(t), mid_zero_point, 0, hi);
 }
 
-/* NaN gives 0, like every conversion that rounds twice. */
-SQ_INLINE int32_t sq_slow_from_float(float x, float inverse, float mid_zero_point, float lo, float hi) {
+/* NaN becomes `nan`: 0 where Caffe2 converts to an unsigned type, INT32_MIN where to int32. */
+SQ_INLINE int32_t sq_slow_from_float(float x, float inverse, float mid_zero_point, float lo, float hi, int32_t nan) {
     float t = x * inverse;
     t = t + mid_zero_point;
-    t = t == t ? t : 0.0f;
-    t = t < hi ? t : hi;
+    const int is_nan = t != t;
     t = t > lo ? t : lo;
-    return (int32_t)rintf(t);
+    t = t < hi ? t : hi;
+    return is_nan ? nan : (int32_t)rintf(t);
 }
 
 SQ_INLINE uint8_t sq_add_mobile(uint8_t a, uint8_t b, int32_t a_multiplier, int32_t b_multiplier, int32_t bias,

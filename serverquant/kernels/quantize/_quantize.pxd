@@ -17,7 +17,7 @@ cdef void quantize_wide_u16(const float* x, uint16_t* y, long long n, float scal
                             int bits) noexcept nogil
 cdef void quantize_wide_s16(const float* x, int16_t* y, long long n, float scale, int zero_point,
                             int bits) noexcept nogil
-# A bias: bits = 32, zero_point = 0.
+# A bias: bits = 32, zero_point = 0. NaN and too large values give INT32_MIN.
 cdef void quantize_wide_s32(const float* x, int32_t* y, long long n, float scale, int zero_point,
                             int bits) noexcept nogil
 

@@ -1,23 +1,23 @@
 /* The loops, written once and included for every instruction set with SQ_SUFFIX set: the compiler vectorises them. */
 #define SQ_NAME(op) SQ_CONCAT(sq_##op, SQ_SUFFIX)
 
-#define SQ_QUANTIZE(op, type, limit_type, define)                                              \
+#define SQ_QUANTIZE(op, type, define)                                                           \
     static void SQ_NAME(op)(const void* job, long long begin, long long end) {                  \
         const sq_quantize_job j = *(const sq_quantize_job*)job;                                 \
         const float* restrict x = j.x;                                                          \
         type* restrict y = j.y;                                                                 \
         const float inverse = 1.0f / j.scale, zero_point = (float)j.zero_point;                 \
-        const limit_type lo = (limit_type)j.lo, hi = (limit_type)j.hi;                          \
+        const float lo = (float)j.lo, hi = (float)j.hi;                                         \
         for (long long i = begin; i < end; i++) y[i] = (type)define(x[i], inverse, zero_point, lo, hi); \
     }
 
-SQ_QUANTIZE(quantize_u8, uint8_t, float, sq_quantize_8bit)
-SQ_QUANTIZE(quantize_s8, int8_t, float, sq_quantize_8bit)
-SQ_QUANTIZE(quantize_wide_u8, uint8_t, float, sq_quantize_wide)
-SQ_QUANTIZE(quantize_wide_s8, int8_t, float, sq_quantize_wide)
-SQ_QUANTIZE(quantize_wide_u16, uint16_t, float, sq_quantize_wide)
-SQ_QUANTIZE(quantize_wide_s16, int16_t, float, sq_quantize_wide)
-SQ_QUANTIZE(quantize_wide_s32, int32_t, int32_t, sq_quantize_s32)
+SQ_QUANTIZE(quantize_u8, uint8_t, sq_quantize_8bit)
+SQ_QUANTIZE(quantize_s8, int8_t, sq_quantize_8bit)
+SQ_QUANTIZE(quantize_wide_u8, uint8_t, sq_quantize_wide)
+SQ_QUANTIZE(quantize_wide_s8, int8_t, sq_quantize_wide)
+SQ_QUANTIZE(quantize_wide_u16, uint16_t, sq_quantize_wide)
+SQ_QUANTIZE(quantize_wide_s16, int16_t, sq_quantize_wide)
+SQ_QUANTIZE(quantize_wide_s32, int32_t, sq_quantize_s32)
 #undef SQ_QUANTIZE
 
 static void SQ_NAME(quantize_mobile_u8)(const void* job, long long begin, long long end) {

@@ -6,7 +6,7 @@
  *   quantize_u8, _s8         clamp(rne(fma(x, f32(1/s), z)), lo, hi): the zero point is added before rounding, in one
  *                            fused operation. NaN and too large give hi, too small gives lo.
  *   quantize_wide_u8, _s8,   clamp(rne(f32(f32(x * f32(1/s)) + z)), lo, hi): two roundings, for other widths than 8
- *     _u16, _s16, _s32       bits. NaN gives 0.
+ *     _u16, _s16, _s32       bits. NaN gives 0. _s32: NaN and what is still beyond int32 give INT32_MIN.
  *   quantize_mobile_u8       clamp(z + rne(f32(x / s)), 0, 255); NaN and quotients beyond int32 give 0.
  *   dequantize_u8, _u16, _s32  f32(s * f32(q - z))
  *   requantize_u8            clamp(rne(f32(f32(acc) * m)) + z, lo, hi): the zero point is added after rounding.

@@ -25,21 +25,19 @@ SQ_INLINE int32_t sq_quantize_wide(float x, float inverse, float zero_point, flo
     return (int32_t)rintf(t);
 }
 
-/* hi is not exact in float when it is 2^31 - 1; every float below 2^31 is at most 2^31 - 128. */
-SQ_INLINE int32_t sq_quantize_s32(float x, float inverse, float zero_point, int32_t lo, int32_t hi) {
-    float t = x * inverse;
-    t = t + zero_point;
-    t = t == t ? t : 0.0f;
-    if (t >= 2147483648.0f) return hi;
-    if (t < -2147483648.0f) return lo;
-    int32_t q = (int32_t)rintf(t);
-    return q > hi ? hi : q < lo ? lo : q;
-}
-
 /* The x86 conversion: what does not fit becomes INT32_MIN. */
 SQ_INLINE int32_t sq_round_or_min(float t) {
     float inside = t >= -2147483648.0f && t < 2147483648.0f ? t : -2147483648.0f;
     return (int32_t)rintf(inside);
+}
+
+/* hi = 2^31 - 1 becomes 2^31 in float, which the clamp lets through: it and NaN end as INT32_MIN, as in Caffe2. */
+SQ_INLINE int32_t sq_quantize_s32(float x, float inverse, float zero_point, float lo, float hi) {
+    float t = x * inverse;
+    t = t + zero_point;
+    t = t > hi ? hi : t;
+    t = t < lo ? lo : t;
+    return sq_round_or_min(t);
 }
 
 /* Clamped before the zero point is added, so that the sum fits. */
