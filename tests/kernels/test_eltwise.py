@@ -25,7 +25,7 @@ def bytes_(n, seed):
 
 
 @pytest.mark.parametrize("relu", [False, True])
-def test_add_fast(isa, team, relu):
+def test_add_fast(setting, relu):
     for n in LENGTHS:
         for k, (a_q, b_q, y_q) in enumerate(PAIRS):
             a, b, y = bytes_(n, k), bytes_(n, k + 9), np.empty(n, np.uint8)
@@ -46,7 +46,7 @@ def test_add_fast_all_pairs(isa):
 
 
 def test_add_fast_formulas_differ(isa):
-    """The same operands in a whole block and behind the last one give different bytes somewhere: two formulas, not one."""
+    """The same operands in a whole block and behind the last one give different bytes somewhere: there are two formulas."""
     rng = np.random.default_rng(0)
     found = 0
     for _ in range(300):
@@ -72,7 +72,7 @@ def _random_inputs(rng, count, n, floats):
 
 
 @pytest.mark.parametrize(("bits", "mid_q"), [(16, (0.0007, 30000)), (16, (0.001, 0)), (8, (0.1, 128))])
-def test_sum_slow(isa, team, bits, mid_q):
+def test_sum_slow(setting, bits, mid_q):
     rng = np.random.default_rng(bits)
     for n, count in itertools.product(LENGTHS, (1, 2, 3, 5)):
         inputs = _random_inputs(rng, count, n, int(rng.integers(1 << count)))
@@ -82,7 +82,7 @@ def test_sum_slow(isa, team, bits, mid_q):
         np.testing.assert_array_equal(y, want.sum_slow(inputs, mid_q, bits, signed, (0.05, 77), relu))
 
 
-def test_sum_slow_broadcast(isa, team):
+def test_sum_slow_broadcast(setting):
     """The second input of an Add, matched with the middle of the first."""
     rng = np.random.default_rng(5)
     for pre, mid, post in ((2, 3, 5), (1, 64, 49), (7, 1, 1), (3, 1000, 1), (1, 1, 65), (4, 33, 31)):
@@ -97,7 +97,7 @@ def test_sum_slow_broadcast(isa, team):
 
 
 @pytest.mark.parametrize("relu", [False, True])
-def test_add_mobile(isa, team, relu):
+def test_add_mobile(setting, relu):
     pairs = (*PAIRS[:3], ((100.0, 3), (0.01, 200), (1.0, 128)), ((2.0**-14, 3), (2.0**-13, 200), (1.0, 128)),
              ((2.0**-11, 255), (2.0**-12, 0), (1.0, 4)))  # fmt: skip
     for n in LENGTHS:
@@ -128,7 +128,7 @@ def numbers(n, dtype, seed):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_binary(isa, team, dtype):
+def test_binary(setting, dtype):
     for n in LENGTHS:
         a, b, y = numbers(n, dtype, 1), numbers(n, dtype, 2), np.empty(n, dtype)
         for op, numpy_op in (("add", np.add), ("mul", np.multiply)):
@@ -154,7 +154,7 @@ SHAPES = (
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_binary_strided(isa, team, dtype):
+def test_binary_strided(setting, dtype):
     for a_shape, b_shape, shape in SHAPES:
         a, b = (numbers(int(np.prod(s)), dtype, k).reshape(s) for k, s in enumerate((a_shape, b_shape)))
         strides = [[s // a.itemsize for s in np.broadcast_to(v, shape).strides] for v in (a, b)]
@@ -172,7 +172,7 @@ def test_binary_strided_any_stride(isa):
     np.testing.assert_array_equal(y, a[i + 7 * j] + b[20 * i + 2 * j])
 
 
-def test_binary_middle(isa, team):
+def test_binary_middle(setting):
     for pre, mid, post in ((2, 3, 5), (1, 64, 49), (7, 1, 1), (3, 100, 1), (1, 1, 65), (0, 2, 2)):
         a, b = numbers(pre * mid * post, "float32", 1).reshape(pre, mid, post), numbers(mid, "float32", 2)
         y = np.empty_like(a)
@@ -183,7 +183,7 @@ def test_binary_middle(isa, team):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_sum_in_order(isa, team, dtype):
+def test_sum_in_order(setting, dtype):
     for n, count in itertools.product((*LENGTHS, 2500), (1, 2, 3, 7)):
         inputs = [numbers(n, dtype, k) for k in range(count)]
         total = inputs[0].copy()

@@ -24,7 +24,7 @@ def with_special(n):
     return x
 
 
-def test_relu(isa, team):
+def test_relu(setting):
     for n in LENGTHS:
         x = with_special(n)
         y = np.empty_like(x)
@@ -34,7 +34,7 @@ def test_relu(isa, team):
         assert x.tobytes() == y.tobytes()
 
 
-def test_clip(isa, team):
+def test_clip(setting):
     for n in LENGTHS:
         for lo, hi in ((-1, 1), (0, 6), (-INF, INF), (2, -2)):
             x = with_special(n)
@@ -44,7 +44,7 @@ def test_clip(isa, team):
             assert y.tobytes() == np.where(low > hi, np.float32(hi), low).tobytes()
 
 
-def test_relu_u8(isa, team):
+def test_relu_u8(setting):
     for n in LENGTHS:
         x = np.random.default_rng(n).integers(0, 256, n).astype(np.uint8)
         for zero_point in (0, 1, 128, 255):
@@ -53,7 +53,7 @@ def test_relu_u8(isa, team):
             np.testing.assert_array_equal(y, np.maximum(x, zero_point))
 
 
-def test_exp(isa, team):
+def test_exp(setting):
     special = [NAN, INF, -INF, 0, -0.0, 1e-45, 88.72, -87.4]
     x = np.concatenate([floats(3000, spread=40), np.linspace(-110, 95, 3000), special]).astype(np.float32)
     y = np.empty_like(x)
@@ -78,7 +78,7 @@ def test_exp_of_every_exponent(isa):
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3, 20])
-def test_softmax(isa, team, rows):
+def test_softmax(setting, rows):
     for d in LENGTHS[1:]:
         x = floats((rows, d), spread=10)
         y = np.empty_like(x)
@@ -98,7 +98,7 @@ def test_softmax_special(isa):
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 5), (1, 64, 49), (10, 33, 1), (100, 3, 1), (0, 4, 2), (7, 1, 1000)])
-def test_affine(isa, team, shape):
+def test_affine(setting, shape):
     x, alpha, beta = floats(shape), floats(shape[1], 1), floats(shape[1], 2)
     y = np.empty_like(x)
     _norm.py_affine_channels(x, y, alpha, beta)

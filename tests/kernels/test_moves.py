@@ -18,8 +18,8 @@ def elements(shape, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_transpose_2d(isa, team, dtype):
-    for rows, cols in itertools.product(SIZES, SIZES):
+def test_transpose_2d(setting, dtype):
+    for rows, cols in itertools.product(SIZES, SIZES) if isinstance(setting, str) else ((2, 3), (65, 130), (130, 17)):
         x = elements((2, rows, cols), dtype)
         y = np.empty((2, cols, rows), dtype)
         _transpose.py_transpose_2d(x, y)
@@ -37,8 +37,8 @@ def test_transpose_2d_stays_inside(isa, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_permute(isa, team, dtype):
-    shapes = ((), (5,), (0, 3), (3, 0, 2), (4, 33), (2, 3, 65), (2, 3, 4, 5), (1, 7, 1, 64), (2, 1, 3, 2, 3))
+def test_permute(setting, dtype):
+    shapes = ((), (5,), (0, 3), (3, 0, 2), (4, 33), (2, 3, 65), (2, 3, 4, 5), (1, 7, 1, 64), (2, 3, 2, 2, 3))
     for shape in shapes:
         x = elements(shape, dtype)
         for axes in itertools.permutations(range(len(shape))):
@@ -49,7 +49,7 @@ def test_permute(isa, team, dtype):
 
 
 @pytest.mark.parametrize("index_type", [np.int32, np.int64])
-def test_gather(isa, team, index_type):
+def test_gather(setting, index_type):
     sizes = ((1, 5, 7, 11), (3, 4, 64, 5), (2, 1, 1, 1), (1, 9, 3, 0), (2, 3, 0, 4), (1, 2, 3000, 300))
     for outer, dim, width, count in sizes:
         x = elements((outer, dim, width), np.uint32)

@@ -33,7 +33,7 @@ def shifted(x):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8])
-def test_quantize_8bit(isa, team, dtype):
+def test_quantize_8bit(setting, dtype):
     run = {np.uint8: _quantize.py_quantize_u8, np.int8: _quantize.py_quantize_s8}[dtype]
     for n in LENGTHS:
         for scale, zero_point in PARAMETERS:
@@ -66,7 +66,7 @@ WIDE = [(np.uint8, 7), (np.uint8, 4), (np.int8, 6), (np.uint16, 8), (np.uint16, 
 
 
 @pytest.mark.parametrize(("dtype", "bits"), WIDE)
-def test_quantize_wide(isa, team, dtype, bits):
+def test_quantize_wide(setting, dtype, bits):
     kind = "us"[np.issubdtype(dtype, np.signedinteger)]
     run = getattr(_quantize, f"py_quantize_wide_{kind}{np.dtype(dtype).itemsize * 8}")
     for n in LENGTHS:
@@ -87,7 +87,7 @@ def test_quantize_s32_special(isa):
     assert y.tolist() == [low, low, low, low, 2147483520, low, 0, 2]
 
 
-def test_quantize_mobile(isa, team):
+def test_quantize_mobile(setting):
     for n in LENGTHS:
         for scale, zero_point in PARAMETERS:
             x = shifted(floats(n, scale, zero_point))
@@ -104,7 +104,7 @@ def test_quantize_mobile_special(isa):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
-def test_dequantize(isa, team, dtype):
+def test_dequantize(setting, dtype):
     run = getattr(_quantize, f"py_dequantize_{'us'[dtype is np.int32]}{np.dtype(dtype).itemsize * 8}")
     limits = np.iinfo(dtype)
     for n in LENGTHS:
@@ -118,7 +118,7 @@ def test_dequantize(isa, team, dtype):
 REQUANTIZE = ((0.5, 3, 0, 255), (0.00123, 128, 128, 255), (2.0, 0, 0, 127), (1e-9, 9, 0, 255))
 
 
-def test_requantize(isa, team):
+def test_requantize(setting):
     for n in LENGTHS:
         rng = np.random.default_rng(n)
         for multiplier, zero_point, lo, hi in REQUANTIZE:
@@ -129,7 +129,7 @@ def test_requantize(isa, team):
             np.testing.assert_array_equal(y, want.requantize(acc, multiplier, zero_point, lo, hi))
 
 
-def test_min_max(isa, team):
+def test_min_max(setting):
     for n in (*LENGTHS, 5000):
         for seed in range(3):
             x = floats(n, 0.1, 3, seed)
@@ -139,7 +139,7 @@ def test_min_max(isa, team):
             assert (lo, hi) == want.min_max(x)
 
 
-def test_min_max_special(isa, team):
+def test_min_max_special(setting):
     nan = np.float32(np.nan)
     assert _quantize.py_min_max(np.empty(0, np.float32)) == (0, 0)
     assert all(np.isnan(_quantize.py_min_max(np.array([nan, 1, 2], np.float32))))
