@@ -8,7 +8,6 @@ import pytest
 
 from serverquant._base import _isa, _threads
 
-
 THREADS = (2, 3, 7)
 
 

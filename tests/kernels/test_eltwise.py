@@ -46,7 +46,7 @@ def test_add_fast_all_pairs(isa):
 
 
 def test_add_fast_formulas_differ(isa):
-    """The same operands in a whole block and behind the last one give different bytes somewhere: there are two formulas."""
+    """The same operands in a whole block and behind the last one give different bytes somewhere: two formulas."""
     rng = np.random.default_rng(0)
     found = 0
     for _ in range(300):
