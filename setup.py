@@ -61,6 +61,7 @@ def extensions() -> list[Extension]:
         source = pyx.relative_to(HERE)
         c_source = source.with_name(source.stem[1:] + ".c")
         headers = [str(h.relative_to(HERE)) for h in (*pyx.parent.glob("*.h"), *pyx.parent.glob("*.inc"))]
+        headers += [str(h.relative_to(HERE)) for h in (HERE / "serverquant/kernels").glob("*/*.h")]  # who cimports whom
         headers += [str(h.relative_to(HERE)) for h in (HERE / "serverquant/include").rglob("*.h")]
         found.append(
             Extension(

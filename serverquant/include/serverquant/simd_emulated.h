@@ -37,4 +37,29 @@ static inline __m512i sq_mm512_cvtepu8_epi32(__m128i v) {
 }
 #define _mm512_cvtepu8_epi32(v) sq_mm512_cvtepu8_epi32(v)
 
+static inline __m512i sq_mm512_maskz_loadu_epi8(uint64_t mask, const void* p) {
+    uint8_t bytes[64] = {0};
+    for (int i = 0; i < 64; i++)
+        if (mask >> i & 1) bytes[i] = ((const uint8_t*)p)[i];
+    return _mm512_loadu_si512(bytes);
+}
+#define _mm512_maskz_loadu_epi8(mask, p) sq_mm512_maskz_loadu_epi8(mask, p)
+
+/* 16 words of which those in the mask are read. */
+static inline __m512i sq_mm512_maskz_loadu_epi32(uint16_t mask, const void* p) {
+    uint32_t words[16] = {0};
+    for (int i = 0; i < 16; i++)
+        if (mask >> i & 1) memcpy(words + i, (const uint8_t*)p + 4 * i, 4);
+    return _mm512_loadu_si512(words);
+}
+#define _mm512_maskz_loadu_epi32(mask, p) sq_mm512_maskz_loadu_epi32(mask, p)
+
+static inline int32_t sq_mm512_reduce_add_epi32(__m512i v) {
+    uint32_t words[16], sum = 0;
+    _mm512_storeu_si512(words, v);
+    for (int i = 0; i < 16; i++) sum += words[i];
+    return (int32_t)sum;
+}
+#define _mm512_reduce_add_epi32(v) sq_mm512_reduce_add_epi32(v)
+
 #endif

@@ -26,6 +26,11 @@ cdef extern from "../kernels/conv/conv.h" nogil:
                              const uint8_t* x, const uint8_t* padding)
 
 
+def rows() -> list:
+    """No rows of its own: the tables of gemm and dwconv hold what convolutions run on."""
+    return []
+
+
 def _three(values, name: str, default: int) -> list:
     """Up to three values, with `default` for the leading dimensions that are not there."""
     values = [int(v) for v in values]
