@@ -61,7 +61,8 @@ def extensions() -> list[Extension]:
         source = pyx.relative_to(HERE)
         c_source = source.with_name(source.stem[1:] + ".c")
         headers = [str(h.relative_to(HERE)) for h in (*pyx.parent.glob("*.h"), *pyx.parent.glob("*.inc"))]
-        headers += [str(h.relative_to(HERE)) for h in (HERE / "serverquant/kernels").glob("*/*.h")]  # who cimports whom
+        contracts = (h for h in (HERE / "serverquant/kernels").glob("*/*.h") if h.stem == h.parent.name)
+        headers += [str(h.relative_to(HERE)) for h in contracts]  # structs that other modules cimport
         headers += [str(h.relative_to(HERE)) for h in (HERE / "serverquant/include").rglob("*.h")]
         found.append(
             Extension(

@@ -125,8 +125,17 @@ cdef int conv_u8(const sq_conv_geometry* geometry, const sq_packed* packed, cons
     return gemm_job(&job, scratch + _padding_bytes(geometry), threads, gemm_team(packed, pixels))
 
 
-def conv(x, Geometry geometry, PackedWeight packed, Epilogue epilogue, int x_zero_point=0, out=None) -> np.ndarray:
-    """For tests and benchmarks: uint8 x [batch, size..., in_channels] -> [batch, out size..., out_channels]."""
+def scratch(Geometry geometry, PackedWeight packed) -> np.ndarray:
+    """Working memory for `conv` at the current number of threads: uint8, zeros."""
+    return aligned(conv_scratch_bytes(&geometry.raw, &packed.raw, _threads.get_num_threads()) + 64)
+
+
+def conv(x, Geometry geometry, PackedWeight packed, Epilogue epilogue, int x_zero_point=0, out=None,
+         work=None) -> np.ndarray:
+    """For tests and benchmarks: uint8 x [batch, size..., in_channels] -> [batch, out size..., out_channels].
+
+    out and work (from `scratch()`) are made anew unless given.
+    """
     shape = (geometry.raw.batch, *list(geometry.raw.in_)[3 - len(geometry.spatial):], geometry.raw.in_channels)
     if x.shape != shape or x.dtype != np.uint8 or not x.flags.c_contiguous:
         raise ShapeError(f"x must be uint8 {shape} in C order, not {x.dtype} {x.shape}")
@@ -135,9 +144,9 @@ def conv(x, Geometry geometry, PackedWeight packed, Epilogue epilogue, int x_zer
         raise ShapeError(f"weights {packed.shape} do not fit the geometry")
     threads = _threads.get_num_threads()
     y = np.empty((shape[0], *geometry.spatial, geometry.raw.out_channels), epilogue.dtype) if out is None else out
-    scratch = aligned(conv_scratch_bytes(&geometry.raw, &packed.raw, threads) + 64)
+    work = scratch(geometry, packed) if work is None else work
     if y.size:
-        _run(geometry, packed, epilogue, x_zero_point, x.ctypes.data, y.ctypes.data, scratch.ctypes.data, threads)
+        _run(geometry, packed, epilogue, x_zero_point, x.ctypes.data, y.ctypes.data, work.ctypes.data, threads)
     return y
 
 

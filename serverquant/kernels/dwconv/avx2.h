@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../gemm/epilogue.h"
+#include "../gemm/q31.h"
 #include "dwconv.h"
 #include "serverquant/simd.h"
 
@@ -69,15 +70,21 @@ static inline __attribute__((always_inline)) void dw256_run(const sq_dw_tile* t,
         __m256i acc[2] = {_mm256_loadu_si256((const __m256i*)(const void*)bias),
                           _mm256_loadu_si256((const __m256i*)(const void*)(bias + 8))};
         dw256_sums(t, i, n, acc);
-        if (ep->kind != SQ_REQUANT_F32) {
+        if (ep->kind >= SQ_RAW_S32) {
             _mm256_storeu_si256((__m256i*)(void*)out, acc[0]);
             _mm256_storeu_si256((__m256i*)(void*)(out + 8), acc[1]);
             for (int32_t c = 0; c < n; c++)
                 sq_finish_one(ep, out[sq_dw_avx2_place(c)], t->column + c, t->c, i * t->ldc + c);
             continue;
         }
-        const __m256i q = _mm256_packs_epi32(_mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(acc[0]), m0)),
-                                             _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(acc[1]), m1)));
+        if (ep->kind == SQ_REQUANT_Q31) {
+            acc[0] = v256_q31(acc[0], ep);
+            acc[1] = v256_q31(acc[1], ep);
+        } else {
+            acc[0] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(acc[0]), m0));
+            acc[1] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(acc[1]), m1));
+        }
+        const __m256i q = _mm256_packs_epi32(acc[0], acc[1]);
         __m128i v = _mm_packus_epi16(_mm_adds_epi16(_mm256_castsi256_si128(q), zero_point),
                                      _mm_adds_epi16(_mm256_extracti128_si256(q, 1), zero_point));
         v = _mm_min_epu8(_mm_max_epu8(v, lo), hi);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../gemm/epilogue.h"
+#include "../gemm/q31.h"
 #include "dwconv.h"
 #include "serverquant/simd.h"
 
@@ -91,7 +92,7 @@ SQ_INLINE void dw512_run(const sq_dw_tile* t, const int full, const int sums) {
             zero_points[v] = _mm512_loadu_si512((const void*)(zeros + 16 * v));
         }
         dw512_sums(t, i, exist, full, sums, acc, zero_points);
-        if (ep->kind != SQ_REQUANT_F32) {
+        if (ep->kind >= SQ_RAW_S32) {
             for (int v = 0; v < 4; v++) _mm512_storeu_si512((void*)(out + 16 * v), acc[v]);
             for (int32_t c = 0; c < t->n; c++)
                 sq_finish_one(ep, out[sq_dw_vnni_place(c)], t->column + c, t->c, i * t->ldc + c);
@@ -99,7 +100,9 @@ SQ_INLINE void dw512_run(const sq_dw_tile* t, const int full, const int sums) {
         }
 #pragma GCC unroll 4
         for (int v = 0; v < 4; v++)
-            acc[v] = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(acc[v]), _mm512_loadu_ps(m + 16 * v)));
+            acc[v] = ep->kind == SQ_REQUANT_Q31
+                         ? v512_q31(acc[v], ep)
+                         : _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(acc[v]), _mm512_loadu_ps(m + 16 * v)));
         __m512i q = _mm512_packus_epi16(_mm512_adds_epi16(_mm512_packs_epi32(acc[0], acc[1]), zero_point),
                                         _mm512_adds_epi16(_mm512_packs_epi32(acc[2], acc[3]), zero_point));
         q = _mm512_min_epu8(_mm512_max_epu8(q, lo), hi);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "epilogue.h"
+#include "q31.h"
 #include "serverquant/simd.h"
 
 SQ_TARGET_AVX2_BEGIN
@@ -115,22 +116,25 @@ SQ_INLINE void v256_store_u8(uint8_t* to, __m128i v, int32_t n) {
     }
 }
 
-SQ_INLINE void v256_requantize(const sq_tile* t, const int mr, const int nv, __m256i acc[4][2]) {
+SQ_INLINE void v256_requantize(const sq_tile* t, const int mr, const int nv, const int q31, __m256i acc[4][2]) {
     const sq_epilogue* ep = t->ep;
     const __m256i zero_point = _mm256_set1_epi16((short)ep->zero_point);
     const __m128i lo = _mm_set1_epi8((char)ep->lo), hi = _mm_set1_epi8((char)ep->hi);
     __m256 m[2];
 #pragma GCC unroll 2
-    for (int j = 0; j < nv; j++)
+    for (int j = 0; j < nv && !q31; j++)
         m[j] = ep->per_column ? _mm256_maskload_ps(ep->multiplier + t->column + 8 * j, v256_mask(t, 8 * j))
                               : _mm256_set1_ps(ep->multiplier[0]);
 #pragma GCC unroll 4
     for (int i = 0; i < mr; i++) {
-        const __m256i q0 = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(acc[i][0]), m[0]));
-        const __m256i q1 =
-            nv == 2 ? _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(acc[i][1]), m[1])) : _mm256_setzero_si256();
+        __m256i q[2];
+#pragma GCC unroll 2
+        for (int j = 0; j < 2; j++)
+            q[j] = j >= nv ? _mm256_setzero_si256()
+                   : q31   ? v256_q31(acc[i][j], ep)
+                           : _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(acc[i][j]), m[j]));
         /* Saturating here changes nothing: what lies beyond int16 ends at 0 or 255 with any zero point. */
-        __m256i v = _mm256_adds_epi16(_mm256_packs_epi32(q0, q1), zero_point);
+        __m256i v = _mm256_adds_epi16(_mm256_packs_epi32(q[0], q[1]), zero_point);
         v = _mm256_permute4x64_epi64(v, 0xD8);
         __m128i u = _mm_packus_epi16(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
         v256_store_u8((uint8_t*)t->c + i * t->ldc, _mm_min_epu8(_mm_max_epu8(u, lo), hi), t->n);
@@ -158,7 +162,9 @@ SQ_INLINE void v256_tile(const sq_tile* t, const int mr, const int nv, const int
     v256_multiply(t, mr, nv, depth, acc);
     if (t->row_sums) v256_subtract_row_sums(t, mr, nv, acc);
     if (t->ep->kind == SQ_REQUANT_F32) {
-        v256_requantize(t, mr, nv, acc);
+        v256_requantize(t, mr, nv, 0, acc);
+    } else if (t->ep->kind == SQ_REQUANT_Q31) {
+        v256_requantize(t, mr, nv, 1, acc);
     } else {
         int32_t out[4 * 16];
 #pragma GCC unroll 4

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "epilogue.h"
+#include "q31.h"
 #include "serverquant/simd.h"
 
 SQ_TARGET_AVX512VNNI_BEGIN
@@ -82,13 +83,13 @@ SQ_INLINE void v512_store_u8(uint8_t* to, __m512i v, int32_t n, const int nv) {
         _mm512_mask_storeu_epi8((void*)to, ~(__mmask64)0 >> (64 - n), v);
 }
 
-SQ_INLINE void v512_requantize(const sq_tile* t, const int mr, const int nv, __m512i acc[8][4]) {
+SQ_INLINE void v512_requantize(const sq_tile* t, const int mr, const int nv, const int q31, __m512i acc[8][4]) {
     const sq_epilogue* ep = t->ep;
     const __m512i zero_point = _mm512_set1_epi16((short)ep->zero_point);
     const __m512i lo = _mm512_set1_epi8((char)ep->lo), hi = _mm512_set1_epi8((char)ep->hi);
     __m512 m[4];
 #pragma GCC unroll 4
-    for (int j = 0; j < nv; j++)
+    for (int j = 0; j < nv && !q31; j++)
         m[j] = ep->per_column ? _mm512_maskz_loadu_ps(v512_mask(t, 16 * j), ep->multiplier + t->column + 16 * j)
                               : _mm512_set1_ps(ep->multiplier[0]);
 #pragma GCC unroll 8
@@ -96,8 +97,9 @@ SQ_INLINE void v512_requantize(const sq_tile* t, const int mr, const int nv, __m
         __m512i q[4];
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++)
-            q[j] = j < nv ? _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(acc[i][j]), m[j]))
-                          : _mm512_setzero_si512();
+            q[j] = j >= nv ? _mm512_setzero_si512()
+                   : q31   ? v512_q31(acc[i][j], ep)
+                           : _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(acc[i][j]), m[j]));
         __m512i v = v512_pack_u8(q[0], q[1], q[2], q[3], zero_point);
         v512_store_u8((uint8_t*)t->c + i * t->ldc, _mm512_min_epu8(_mm512_max_epu8(v, lo), hi), t->n, nv);
     }
@@ -124,7 +126,9 @@ SQ_INLINE void v512_tile(const sq_tile* t, const int mr, const int nv) {
     v512_multiply(t, mr, nv, acc);
     if (t->row_sums) v512_subtract_row_sums(t, mr, nv, acc);
     if (t->ep->kind == SQ_REQUANT_F32) {
-        v512_requantize(t, mr, nv, acc);
+        v512_requantize(t, mr, nv, 0, acc);
+    } else if (t->ep->kind == SQ_REQUANT_Q31) {
+        v512_requantize(t, mr, nv, 1, acc);
     } else {
         int32_t out[8 * 64];
 #pragma GCC unroll 8
