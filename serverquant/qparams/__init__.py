@@ -2,6 +2,7 @@
 
 ::
 
+    methods    weights -> QParams                      choose_weight, by any of KINDS
     choose     range -> QParams                        choose, relu_params, find_min_max
     quantize   floats -> integers and back             quantize, quantize_bias, dequantize
 """
@@ -9,6 +10,17 @@
 from __future__ import annotations
 
 from serverquant.qparams.choose import QParams, choose, find_min_max, relu_params
+from serverquant.qparams.methods import KINDS, choose_weight
 from serverquant.qparams.quantize import dequantize, quantize, quantize_bias
 
-__all__ = ["QParams", "choose", "dequantize", "find_min_max", "quantize", "quantize_bias", "relu_params"]
+__all__ = [
+    "KINDS",
+    "QParams",
+    "choose",
+    "choose_weight",
+    "dequantize",
+    "find_min_max",
+    "quantize",
+    "quantize_bias",
+    "relu_params",
+]

@@ -12,7 +12,7 @@ from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import Spec
 from serverquant.kernels.gemm._gemm import PackedWeight
 from serverquant.ops.dnnlowp.options import Options
-from serverquant.qparams import QParams, choose, find_min_max, quantize, quantize_bias
+from serverquant.qparams import QParams, choose_weight, quantize, quantize_bias
 from serverquant.runtime.operator import Operator
 
 
@@ -59,17 +59,11 @@ class PackedLayer:
         return f"<weights {dims} packed for {self.of} ({self.weight.packed.row}, {self.nbytes} bytes)>"
 
 
-def weight_params(values: np.ndarray, options: Options) -> QParams:
-    """Signed parameters of float weights that share them, by the operator's kind and precision."""
-    lo, hi = find_min_max(values)
-    found = choose(lo, hi, options.weight_precision, options.symmetric_weights, options.power_of_two)
-    return found.to_signed()
-
-
 def quantize_blocks(values: np.ndarray, blocks: int, options: Options) -> tuple[np.ndarray, list[QParams]]:
     """Float weights [columns, ...] to int8, each of `blocks` equal runs of columns by parameters of its own."""
     parts = values.reshape(blocks, -1)
-    params = [weight_params(part, options) for part in parts]
+    how = options.weight_kind, options.weight_precision, options.symmetric_weights, options.power_of_two
+    params = [choose_weight(part, *how) for part in parts]
     quantized = [quantize(part, p) for part, p in zip(parts, params)]
     return np.stack(quantized).reshape(values.shape), params
 
