@@ -1,7 +1,8 @@
 """Arguments of operators whose window slides over an image: convolutions and pools.
 
 A schema lists `*WINDOW_ARGS`, `setup` calls `read_window(self)`, and `WindowArgs.fit(sizes)` gives pads and output
-sizes for the spatial sizes of an input. An image is (batch, channels, sizes): `split_dims` and `join_dims` know the order.
+sizes for the spatial sizes of an input. An image is (batch, channels, sizes); `split_dims` and `join_dims` know the
+order.
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ def _check_legacy(window: WindowArgs) -> None:
     if window.legacy_pad not in (NOT_SET, VALID, SAME, CAFFE):
         raise ArgumentError(f"argument legacy_pad is {window.legacy_pad}; it must be 0 to 3")
     if window.legacy_pad in (VALID, SAME) and any(window.pads):
-        raise ArgumentError(f"legacy_pad {window.legacy_pad} leaves no choice of pads, but pads {window.pads} are given")
+        raise ArgumentError(f"legacy_pad {window.legacy_pad} leaves no choice of pads; {list(window.pads)} are given")
     if window.legacy_pad in (SAME, CAFFE) and set(window.dilations) != {1}:
         raise ArgumentError(f"legacy_pad {window.legacy_pad} does not go with dilation {window.dilations}")
     if window.is_global and (any(window.pads) or set(window.strides + window.dilations) != {1}):
@@ -165,7 +166,7 @@ def _agreed(plural: str, forms: list[tuple[int, ...] | None], length: int | None
     if not given:
         return None
     if length is not None and len(given[0]) != length:
-        raise ArgumentError(f"{plural} has {len(given[0])} entries ({list(given[0])}), but the kernel asks for {length}")
+        raise ArgumentError(f"{plural} is {list(given[0])}, but the kernel asks for {length} entries")
     return given[0]
 
 
@@ -186,7 +187,8 @@ def _pads(op: Operator, n: int) -> Dims | None:
     sides = [args.pad_t, args.pad_l, args.pad_b, args.pad_r]
     if None in sides and sides != [None] * 4:
         raise ArgumentError("pad_t, pad_l, pad_b and pad_r go together; one of them is missing")
-    return _agreed("pads", [args.pads, None if args.pad is None else (args.pad,) * 4, None if None in sides else tuple(sides)], 2 * n)
+    same = None if args.pad is None else (args.pad,) * 4
+    return _agreed("pads", [args.pads, same, None if None in sides else tuple(sides)], 2 * n)
 
 
 def _checked(values: Dims, name: str, least: int) -> Dims:

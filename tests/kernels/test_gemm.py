@@ -96,7 +96,7 @@ def test_requant_f32_ties_and_overflow(row):
     x = np.arange(256, dtype=np.uint8)[:, None] * np.ones(k, np.uint8)
     w = np.ones((17, k), np.int8)
     for m in (0.5 / 64, 1.5 / 64, 1e10, -1e10, np.inf, np.nan, 2.0**31 / 64, 1e-30):
-        check(x, w, row, "requant_f32", zx=128, multiplier=np.float32(m), zero_point=128)
+        check(x, w, row, "requant_f32", zx=128, multiplier=np.float32(m), zero_point=256)
     big = np.array([2**24 + 1, 2**24 + 3, 2**31 - 1, -(2**31), 2**31 - 64] + [0] * 12, np.int32)
     check(x[:9] * 0, w, row, "requant_f32", bias=big, multiplier=np.float32(2.0**-17), zero_point=3)
     check(x[:9] * 0, w, row, "requant_f32", bias=big, multiplier=np.float32(1), zero_point=255)
@@ -110,7 +110,7 @@ def test_requant_q31(row):
         check(x, w, row, "requant_q31", zx=99, zw=2, ratio=float(np.float32(ratio)), zero_point=100, lo=30)
     bias = rng.integers(-(2**31), 2**31, 51).astype(np.int32)
     for shift in range(0, 32):
-        check(x * 0, w, row, "requant_q31", bias=bias, ratio=float(np.float32(0.7 * 2.0**-shift)), zero_point=128)
+        check(x * 0, w, row, "requant_q31", bias=bias, ratio=float(np.float32(0.7 * 2.0**-shift)), zero_point=256)
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -165,7 +165,7 @@ def test_refusals():
     with pytest.raises(ShapeError, match="4 groups"):
         _gemm.pack(w, groups=4)
     with pytest.raises(QuantizationError, match="zero points"):
-        _gemm.pack(w, zero_point=128)
+        _gemm.pack(w, zero_point=256)
     with pytest.raises(ArgumentError, match="no gemm row"):
         _gemm.pack(w, row="fast")
     for ratio in (0.0, 1.0, 2.0**-33, float("nan")):

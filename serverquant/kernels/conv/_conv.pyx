@@ -84,7 +84,7 @@ cdef class Geometry:
 def pack_conv(weights, groups: int = 1, zero_point=0, row: str | None = None) -> PackedWeight:
     """Pack int8 weights [out_channels, kernel..., in_channels / groups] (channels last).
 
-    zero_point: -128..127, one or one per output channel. row: of the gemm or dwconv table, instead of the best one.
+    zero_point: -128..255, one or one per output channel. row: of the gemm or dwconv table, instead of the best one.
     One input and one output channel a group is depthwise, unless the row belongs to gemm.
     """
     weights = np.asarray(weights)

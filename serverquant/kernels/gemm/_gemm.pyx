@@ -114,7 +114,7 @@ def pack(weights, groups: int = 1, taps: int = 1, zero_point=0, row: str | None 
     """Pack signed weights for the current ISA level.
 
     weights: int8 [groups * n, k], k = taps * channels of a group, channels innermost; n columns of a group come out.
-    zero_point: of the weights, -128..127: one, or one per output column [groups * n].
+    zero_point: of the weights, -128..255: one, or one per output column [groups * n].
     row: name of a row of the kernel table instead of the best one.
     """
     packed = PackedWeight()
@@ -133,8 +133,8 @@ cdef object describe_weights(PackedWeight packed, weights, int groups, int taps,
     if max(weights.shape) >= 2**31:
         raise ShapeError(f"weights of shape {weights.shape} are too large")
     zero_points = np.ascontiguousarray(np.broadcast_to(np.asarray(zero_point, np.int32), weights.shape[:1]))
-    if zero_points.size and not -128 <= zero_points.min() <= zero_points.max() <= 127:
-        raise QuantizationError(f"zero points of int8 weights must be -128..127, not {zero_point}")
+    if zero_points.size and not -128 <= zero_points.min() <= zero_points.max() <= 255:
+        raise QuantizationError(f"zero points of int8 weights must be -128..255, not {zero_point}")
     packed.groups, packed.n, packed.k = groups, weights.shape[0] // groups, weights.shape[1]
     packed.column_sums = weights.sum(axis=1, dtype=np.int32)
     packed.zero_points = zero_points

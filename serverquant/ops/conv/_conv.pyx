@@ -84,7 +84,6 @@ cdef Layout layout(const Int8Conv* c, int team) noexcept nogil:
     """NCHW images are turned around in scratch; a dynamic output's float tensors share the place with them."""
     cdef Layout at
     cdef int64_t pixels = c.geometry.batch * c.in_pixels, out_pixels = c.geometry.batch * c.out_pixels
-    cdef int64_t float_total = 0
     at.x = 0
     at.y = room(pixels * c.geometry.in_channels) if c.nchw else 0
     at.kernel = at.y + (room(out_pixels * c.geometry.out_channels) if c.nchw else 0)

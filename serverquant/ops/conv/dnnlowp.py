@@ -36,7 +36,7 @@ class DnnlowpConv(Int8ConvBase):
         self.relu = self.type.endswith("Relu")
         self.options = read_options(self, self.relu)
         if self.options.dequantize_output:
-            raise ArgumentError("a convolution cannot give a float output (dequantize_output); put Dequantize behind it")
+            raise ArgumentError("dequantize_output does not go with convolutions: put Dequantize behind it")
         self.blocks = self.group if self.args.quantize_groupwise else 1
 
     def check_types(self, ins: list[Spec]) -> None:
@@ -90,8 +90,8 @@ class Int8ConvPackWeight(Operator):
         dims = ins[0].dims
         if dims[1:-1] != self.window.kernel or dims[0] % self.group or 0 in dims:
             raise ShapeError(
-                f"{self.input_text(ins, 0)}: weights of kernel {list(self.window.kernel)} in {self.group} groups must be "
-                f"(outputs, {', '.join(map(str, self.window.kernel))}, channels of a group)"
+                f"{self.input_text(ins, 0)}: weights of kernel {list(self.window.kernel)} in {self.group} groups must "
+                f"be (outputs, {', '.join(map(str, self.window.kernel))}, channels of a group)"
             )
         if len(ins) > 1:
             check_int8(self, ins, 1, dtypes.INT32)

@@ -59,7 +59,7 @@ cdef int quantize_bias(sq_step* s, Layer* layer, const sq_tensor* bias, float x_
         memset(layer.bias, 0, layer.columns * sizeof(int32_t))
     elif bias.shape.kind == SQ_INT8:
         if not layer.any_bias_scale and fabs(<double>bias.scale - scale) > BIAS_SCALE_TOLERANCE:
-            return fail(s, "the bias has scale %.9g, which must be within 1e-4 of the input's scale times the weight's, "
+            return fail(s, "the bias has scale %.9g; it must be within 1e-4 of the input's scale times the weight's, "
                         "%.9g * %.9g = %.9g", bias.scale, x_scale, layer.weight_scales[0], scale)
         if bias.zero_point != 0:
             return fail(s, "the bias has zero point %d; it must be 0", bias.zero_point)
@@ -67,7 +67,8 @@ cdef int quantize_bias(sq_step* s, Layer* layer, const sq_tensor* bias, float x_
             layer.bias[c] = (<const int32_t*>bias.data)[c]
     else:
         while c < layer.columns:
-            quantize_wide_s32(<const float*>bias.data + c, layer.bias + c, block, x_scale * layer.weight_scales[c], 0, 32)
+            scale = x_scale * layer.weight_scales[c]
+            quantize_wide_s32(<const float*>bias.data + c, layer.bias + c, block, scale, 0, 32)
             c += block
     return SQ_OK
 

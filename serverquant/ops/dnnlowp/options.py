@@ -26,7 +26,7 @@ OUTPUT_ARGS = [
 ARGS = [
     Arg("activation_precision", "int", 8, "bits of activations"),
     Arg("weight_precision", "int", 8, "bits of weights that the operator quantizes itself"),
-    Arg("requantization_multiplier_precision", "int", 32, "bits of the fixed-point multiplier; GroupNorm alone uses it"),
+    Arg("requantization_multiplier_precision", "int", 32, "bits of a fixed-point multiplier: GroupNorm's alone"),
     Arg("eltwise_quantization_precision", "int", 16, "bits of the intermediate parameters of sums"),
     Arg("preserve_activation_sparsity", "bool", False, "symmetric parameters for activations"),
     Arg("preserve_weight_sparsity", "bool", False, "symmetric parameters for weights"),

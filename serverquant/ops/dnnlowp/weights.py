@@ -1,4 +1,4 @@
-"""Weights of convolutions and fully connected layers: quantized by the arguments of an operator, packed for a kernel."""
+"""Weights of convolutions and fully connected layers: quantized by an operator's arguments, packed for a kernel."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ def pack_bias(op: Operator, blob: Blob, weight: LayerWeight) -> np.ndarray:
         return np.concatenate([quantize_bias(values[i : i + 1], s) for i, s in enumerate(scales)])
     if abs(float(blob.scale) - float(scales[0])) > 1e-4 or blob.zero_point != 0:
         raise QuantizationError(
-            f'the bias "{blob.name}" has scale {blob.scale:.9g} and zero point {blob.zero_point}; the scale must be within '
-            f"1e-4 of in_scale * weight scale, {scales[0]:.9g}, and the zero point 0"
+            f'the bias "{blob.name}" has scale {blob.scale:.9g} and zero point {blob.zero_point}; the scale must be '
+            f"within 1e-4 of in_scale * weight scale, {scales[0]:.9g}, and the zero point 0"
         )
     return blob.fetch()
 
