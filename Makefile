@@ -18,11 +18,7 @@ test-fast: $(VENV)/.built
 
 # Every golden case on every instruction set of this machine, at 1, 2, 3 and 7 threads.
 test-matrix: $(VENV)/.built
-	for isa in $$($(BIN)/python -c "from serverquant._base import _isa; print(*_isa.supported())"); do \
-	  for threads in 1 2 3 7; do \
-	    SERVERQUANT_ISA=$$isa $(BIN)/python tests/golden/run.py --threads $$threads || exit 1; \
-	  done; \
-	done
+	SERVERQUANT_MATRIX=1 $(BIN)/python -m pytest tests/golden/test_golden.py
 
 # The x86 rows through simde's headers: for instruction sets that this machine lacks.
 test-emulated: $(VENV)/.built
@@ -58,6 +54,7 @@ bench: $(VENV)/.built
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/load.py
 	$(BIN)/python benchmarks/nets.py
+	$(BIN)/python benchmarks/cliffs.py
 
 proto: $(VENV)/.built
 	$(BIN)/pip install --quiet grpcio-tools

@@ -18,13 +18,13 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import timing
-from peers import onnx_nets, ort, ours, real_caffe2
+from peers import onnx_nets, ort, real_caffe2
 
+import serverquant
 from serverquant._base import _isa
 from serverquant.proto.io import load_net
 
@@ -54,38 +54,35 @@ def marks() -> list[Mark]:
             Mark("mobilenet_v2_recipe", "mobilenet_v2_recipe", None, "fp32")]
 
 
-def wrong_blobs(case: cases.NetCase, runner: Any) -> list[str]:
+def wrong_blobs(case: cases.NetCase, fetch: Callable[[str], Any]) -> list[str]:
     """What differs from the stored answers after a run, a line a blob."""
-    wrong = []
-    for answer in case.answers():
-        value = runner.fetch([answer.blob])[answer.blob]
-        if isinstance(value, tuple):
-            value = SimpleNamespace(data=value[0], scale=value[1], zero_point=value[2])
-        why = answer.compare(value)
-        wrong += [f"{answer.blob}: {why}"] if why else []
-    return wrong
+    found = ((answer.blob, answer.compare(fetch(answer.blob))) for answer in case.answers())
+    return [f"{blob}: {why}" for blob, why in found if why]
 
 
-def prepared(case: cases.NetCase, runner: Any) -> Run:
-    """The runner with the case's net in it, run once."""
-    runner.init(case.init_path())
-    runner.feed(case.inputs())
-    runner.create(case.predict_path)
-    runner.run(1)
-    return runner.run
-
-
-def ours_checked(case: cases.NetCase, runner: Any) -> Run:
-    run = prepared(case, runner)
-    if wrong := wrong_blobs(case, runner):
+def ours_checked(case: cases.NetCase, threads: int, stack: ExitStack) -> Run:
+    """A Predictor's calls: arrays in, arrays out."""
+    predict, inputs = stack.enter_context(serverquant.load(case.init_path(), case.predict_path)), case.inputs()
+    serverquant.set_num_threads(threads)
+    predict(inputs)
+    if wrong := wrong_blobs(case, predict.fetch):
         sys.exit(f"{case.name}: {len(wrong)} blobs differ from the stored answers; first {wrong[0]}")
-    return run
+    return timing.timed(lambda: predict(inputs))
 
 
-def caffe2_checked(case: cases.NetCase, runner: Any, report: timing.Report) -> Run:
-    run = prepared(case, runner)
-    report.add("caffe2", net=case.name, blobs=len(case.answers()), differ=len(wrong_blobs(case, runner)))
-    return run
+def caffe2_checked(case: cases.NetCase, caffe2: real_caffe2.Caffe2, report: timing.Report) -> Run:
+    """The runs of a net in the workspace, whose inputs stay."""
+
+    def fetch(name: str) -> Any:
+        value = caffe2.fetch([name])[name]
+        return serverquant.Int8(*value) if isinstance(value, tuple) else value
+
+    caffe2.init(case.init_path())
+    caffe2.feed(case.inputs())
+    caffe2.create(case.predict_path)
+    caffe2.run(1)
+    report.add("caffe2", net=case.name, blobs=len(case.answers()), differ=len(wrong_blobs(case, fetch)))
+    return caffe2.run
 
 
 def sqnr_db(case: cases.NetCase, outputs: dict[str, np.ndarray]) -> float:
@@ -115,7 +112,7 @@ def ort_int8(case: cases.NetCase, model: Any, threads: int) -> Run:
 def contestants(mark: Mark, threads: int, args: Any, stack: ExitStack, report: timing.Report) -> dict[str, Run]:
     """Name -> run of ours and of every peer that is there, all checked."""
     case, peer = cases.case(mark.net), cases.case(mark.peer)
-    runs = {"serverquant": ours_checked(case, stack.enter_context(ours.Ours(threads)))}
+    runs = {"serverquant": ours_checked(case, threads, stack)}
     if ort.available():
         model = onnx_nets.convert(load_net(peer.init_path()), load_net(peer.predict_path), peer.inputs())
         runs[ORT_FP32] = ort_fp32(peer, model, threads)

@@ -6,7 +6,6 @@ inputs that the corpus does not hold? The new inputs are the old ones in another
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,8 +15,7 @@ import pytest
 import run
 from peers import real_caffe2
 
-ASKED = os.environ.get("SERVERQUANT_ORACLE") == "1"
-pytestmark = pytest.mark.skipif(not (ASKED and real_caffe2.available()), reason="make test-oracle asks the real Caffe2")
+pytestmark = pytest.mark.oracle
 
 
 def has_strings(case: corpus.Case) -> bool:
