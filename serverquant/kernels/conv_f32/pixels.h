@@ -20,9 +20,11 @@ typedef struct pixel_plan {
 static pixel_plan plan_pixels(const sq_conv_f32* c, int64_t team) {
     const int64_t lanes = c->row->lanes, images = c->batch * c->groups, n = c->out_channels / c->groups;
     pixel_plan p = {.vectors = sq_conv_ceil(sq_volume(c->window.out), lanes), .parts = 1};
+    const int empty = images * p.vectors == 0;
     p.tiles = sq_conv_ceil(p.vectors, c->row->nr / lanes);
-    if (images * p.tiles < team) p.tiles = sq_f32_min(p.vectors, sq_conv_ceil(team, images));
-    if (images * p.tiles < team) p.parts = sq_f32_min(sq_conv_ceil(n, c->row->mr), sq_conv_ceil(team, images * p.tiles));
+    if (!empty && images * p.tiles < team) p.tiles = sq_f32_min(p.vectors, sq_conv_ceil(team, images));
+    if (!empty && images * p.tiles < team)
+        p.parts = sq_f32_min(sq_conv_ceil(n, c->row->mr), sq_conv_ceil(team, images * p.tiles));
     p.items = images * p.tiles * p.parts;
     p.block = sq_f32_min(sq_conv_f32_k(c), sq_f32_block_k(c->row->nr));
     return p;
