@@ -30,6 +30,8 @@ from serverquant.proto.faults import MAX_NESTING, find_fault
 _BINARY_SUFFIXES = (".pb",)
 _TEXT_SUFFIXES = (".pbtxt", ".prototxt")
 _TEXT_START = re.compile(rb"(?:\s|#[^\n]*\n)*[A-Za-z_]\w*\s*[:{<]")
+# What protobuf raises for bytes that it does not take; its pure Python form also for text that is not UTF-8.
+_REFUSALS = (DecodeError, RecursionError, UnicodeDecodeError)
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 _TEXT_TOKEN = re.compile(rb"[\"'#{}<>]")
 _STRING_END = {b'"': re.compile(rb'[\\"\n]'), b"'": re.compile(rb"[\\'\n]")}
@@ -170,7 +172,7 @@ def decode(data: bytes, message_class: Any, label: str) -> Any:
     """A message from its wire format, not checked further. ParseError names the first fault and where it is."""
     try:
         return message_class.FromString(data)
-    except (DecodeError, RecursionError) as error:
+    except _REFUSALS as error:
         place, fault = find_fault(data, message_class.DESCRIPTOR)
         raise _not_a(message_class, data, label, fault or "its wire format is broken", place) from error
 
@@ -190,7 +192,7 @@ def _other_kind(data: bytes, message_class: Any) -> str:
     for other, marks in _MARKS.items():
         try:
             message = getattr(proto, other).FromString(data)
-        except (DecodeError, RecursionError):
+        except _REFUSALS:
             continue
         known = not len(UnknownFieldSet(message)) and message.IsInitialized()
         if known and not isinstance(message, message_class) and any(marks(message)):

@@ -46,7 +46,7 @@ KEPT = {
     "another field": b"\x18\x05" + float_run(FLOATS),
     "long tags": b"".join(b"\xad\x00" + f[1:] for f in (float_run([v]) for v in FLOATS)),
     "unknown field": float_run(FLOATS) + b"\xa0\x06\x01",
-    "scattered": (int_run([1]) + packed_ints([2])) * 40_000,
+    "scattered": (int_run([1]) + packed_ints([2])) * 30_000,  # more than the scanner looks at
 }
 
 
@@ -185,15 +185,15 @@ def test_damage_names_the_operator():
 
 
 def lies() -> dict[str, bytes]:
-    many = 200_000
-    scattered = (int_run([1]) + packed_ints([2])) * 100
+    many = 50_000
+    scattered = (int_run([1]) + packed_ints([2])) * 1_000
     return {
         "endless number": operator(argument(b"\x30" + b"\xff" * many)),
         "endless packed number": operator(argument(delimited(6, b"\xff" * many))),
         "length past the end": operator(argument(b"\x2a" + varint(2**62) + b"abc")),
         "operator past the end": b"\x12" + varint(2**40) + b"abc",
         "many fields": delimited(2, delimited(1, b"x") * many),
-        "scattered": b"".join([operator(argument(scattered))] * 2_000),
+        "scattered": b"".join([operator(argument(scattered))] * 3),
         "long tags": operator(argument(b"\xad\x00abcd" * many)),
         "cut short": operator(argument(b"\x2dabcd" * many))[:-1],
     }
@@ -202,14 +202,16 @@ def lies() -> dict[str, bytes]:
 @pytest.mark.parametrize("name", lies())
 def test_lies_take_neither_time_nor_memory(name):
     data = lies()[name]
-    tracemalloc.start()
     begin = time.perf_counter()
     with contextlib.suppress(ParseError):
         read_net(data)
-    seconds, peak = time.perf_counter() - begin, tracemalloc.get_traced_memory()[1]
+    assert time.perf_counter() - begin < 5  # some hundredths of a second on a free machine
+    tracemalloc.start()
+    with contextlib.suppress(ParseError):
+        read_net(data)
+    peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8 * len(data) + 4_000_000
-    assert seconds < 10  # some tenths of a second without tracing
 
 
 def test_work_grows_with_the_file_and_no_faster():
@@ -255,7 +257,7 @@ def test_fuzz(seed):
 def check_fuzzed(data: bytes) -> None:
     try:
         expected = proto.NetDef.FromString(data)
-    except DecodeError:
+    except (DecodeError, UnicodeDecodeError):
         with pytest.raises(ParseError):
             read_net(data)
         return
