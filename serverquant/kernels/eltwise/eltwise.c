@@ -10,12 +10,16 @@
 
 #if SQ_X86
 SQ_TARGET_AVX2_BEGIN
+#include "avx2.h"
 #define SQ_SUFFIX avx2
+#define SQ_FAST_BLOCKS sq_fast_blocks_avx2
 #include "generic.h"
 SQ_TARGET_END
 
 SQ_TARGET_AVX512VNNI_BEGIN
+#include "avx512vnni.h"
 #define SQ_SUFFIX avx512vnni
+#define SQ_FAST_BLOCKS sq_fast_blocks_avx512vnni
 #include "generic.h"
 SQ_TARGET_END
 #endif

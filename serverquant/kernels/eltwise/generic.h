@@ -1,4 +1,5 @@
 /* The loops, written once and included for every instruction set with SQ_SUFFIX set: the compiler vectorises them.
+ * SQ_FAST_BLOCKS, if set, is a hand-made loop over the fast sum's blocks.
  * `ivdep`: an output may be an input itself, never shifted against it.
  */
 #define SQ_NAME(op) SQ_CONCAT(sq_##op, SQ_SUFFIX)
@@ -10,6 +11,9 @@ static void SQ_NAME(add_u8_fast)(const void* job, long long begin, long long end
     const long long body = j.n / SQ_FAST_BLOCK * SQ_FAST_BLOCK;
     const long long stop = end < body ? end : body;
     long long i = begin;
+#ifdef SQ_FAST_BLOCKS
+    i = SQ_FAST_BLOCKS(&j, offset, begin, stop);
+#endif
 #pragma GCC ivdep
     for (; i < stop; i++)
         j.y[i] = sq_add_fast_body(j.a[i], j.b[i], j.a_scale, j.b_scale, offset, inverse, y_zero_point, lo);
@@ -155,3 +159,4 @@ SQ_TYPE(i64, uint64_t)
 #undef SQ_BLOCK
 #undef SQ_NAME
 #undef SQ_SUFFIX
+#undef SQ_FAST_BLOCKS

@@ -48,24 +48,23 @@ static void SQ_NAME(requantize_u8)(const void* job, long long begin, long long e
         y[i] = (uint8_t)sq_requantize(x[i], j.multiplier, j.zero_point, j.lo, j.hi);
 }
 
-/* Sixteen running pairs, so that the compiler may use vectors of any width: order changes nothing here. */
+/* Several running pairs, where there is a hand-made loop (SQ_MIN_MAX_STEPS): order changes nothing here. */
 static void SQ_NAME(min_max)(const void* job, long long begin, long long end) {
     const sq_min_max_job* j = job;
     for (long long t = begin; t < end; t++) {
         const float* x = j->x;
-        long long i = j->n * t / j->parts, stop = j->n * (t + 1) / j->parts;
-        float lo[16], hi[16];
-        for (int k = 0; k < 16; k++) lo[k] = hi[k] = x[0];
-        for (; i + 16 <= stop; i += 16)
-            for (int k = 0; k < 16; k++) {
-                lo[k] = x[i + k] < lo[k] ? x[i + k] : lo[k];
-                hi[k] = x[i + k] > hi[k] ? x[i + k] : hi[k];
-            }
+        long long i = j->n * t / j->parts;
+        const long long stop = j->n * (t + 1) / j->parts;
+        float lo[8], hi[8];
+        for (int k = 0; k < 8; k++) lo[k] = hi[k] = x[0];
+#ifdef SQ_MIN_MAX_STEPS
+        i += SQ_MIN_MAX_STEPS(x + i, stop - i, lo, hi);
+#endif
         for (; i < stop; i++) {
             lo[0] = x[i] < lo[0] ? x[i] : lo[0];
             hi[0] = x[i] > hi[0] ? x[i] : hi[0];
         }
-        for (int k = 1; k < 16; k++) {
+        for (int k = 1; k < 8; k++) {
             lo[0] = lo[k] < lo[0] ? lo[k] : lo[0];
             hi[0] = hi[k] > hi[0] ? hi[k] : hi[0];
         }
@@ -76,3 +75,4 @@ static void SQ_NAME(min_max)(const void* job, long long begin, long long end) {
 
 #undef SQ_NAME
 #undef SQ_SUFFIX
+#undef SQ_MIN_MAX_STEPS

@@ -1,0 +1,36 @@
+/* Square blocks transposed in registers. They serve the rows of both x86 levels: wider registers gain nothing here. */
+enum { SQ_BLOCK_1 = 16, SQ_BLOCK_4 = 8 };
+
+/* 16 x 16 bytes. Interleaving row i with row i + 8, four times over, is a transposition: each pass moves one bit of the
+ * row number into the column number.
+ */
+static void sq_block_1(const uint8_t* x, long long x_pitch, uint8_t* y, long long y_pitch) {
+    __m128i r[16], t[16];
+    for (int i = 0; i < 16; i++) r[i] = _mm_loadu_si128((const __m128i*)(x + i * x_pitch));
+    for (int pass = 0; pass < 4; pass++) {
+        for (int i = 0; i < 8; i++) {
+            t[2 * i] = _mm_unpacklo_epi8(r[i], r[i + 8]);
+            t[2 * i + 1] = _mm_unpackhi_epi8(r[i], r[i + 8]);
+        }
+        for (int i = 0; i < 16; i++) r[i] = t[i];
+    }
+    for (int i = 0; i < 16; i++) _mm_storeu_si128((__m128i*)(y + i * y_pitch), r[i]);
+}
+
+/* 8 x 8 elements of 4 bytes, four columns at a time: rows i and i + 4 share a register, each half is a 4 x 4 block. */
+static void sq_block_4(const uint32_t* x, long long x_pitch, uint32_t* y, long long y_pitch) {
+    for (int c = 0; c < 8; c += 4) {
+        __m256i r[4];
+        for (int i = 0; i < 4; i++) {
+            const __m128i upper = _mm_loadu_si128((const __m128i*)(x + i * x_pitch + c));
+            const __m128i lower = _mm_loadu_si128((const __m128i*)(x + (i + 4) * x_pitch + c));
+            r[i] = _mm256_inserti128_si256(_mm256_castsi128_si256(upper), lower, 1);
+        }
+        const __m256i even_lo = _mm256_unpacklo_epi32(r[0], r[2]), even_hi = _mm256_unpackhi_epi32(r[0], r[2]);
+        const __m256i odd_lo = _mm256_unpacklo_epi32(r[1], r[3]), odd_hi = _mm256_unpackhi_epi32(r[1], r[3]);
+        _mm256_storeu_si256((__m256i*)(y + (c + 0) * y_pitch), _mm256_unpacklo_epi32(even_lo, odd_lo));
+        _mm256_storeu_si256((__m256i*)(y + (c + 1) * y_pitch), _mm256_unpackhi_epi32(even_lo, odd_lo));
+        _mm256_storeu_si256((__m256i*)(y + (c + 2) * y_pitch), _mm256_unpacklo_epi32(even_hi, odd_hi));
+        _mm256_storeu_si256((__m256i*)(y + (c + 3) * y_pitch), _mm256_unpackhi_epi32(even_hi, odd_hi));
+    }
+}
