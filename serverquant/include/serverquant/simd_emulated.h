@@ -37,6 +37,15 @@ static inline __m512i sq_mm512_cvtepu8_epi32(__m128i v) {
 }
 #define _mm512_cvtepu8_epi32(v) sq_mm512_cvtepu8_epi32(v)
 
+static inline __m128i sq_mm512_cvtepi32_epi8(__m512i v) {
+    uint32_t words[16];
+    uint8_t bytes[16];
+    _mm512_storeu_si512(words, v);
+    for (int i = 0; i < 16; i++) bytes[i] = (uint8_t)words[i];
+    return _mm_loadu_si128((const __m128i*)bytes);
+}
+#define _mm512_cvtepi32_epi8(v) sq_mm512_cvtepi32_epi8(v)
+
 static inline __m512i sq_mm512_maskz_loadu_epi8(uint64_t mask, const void* p) {
     uint8_t bytes[64] = {0};
     for (int i = 0; i < 64; i++)
