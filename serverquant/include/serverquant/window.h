@@ -3,6 +3,7 @@
 #define SERVERQUANT_WINDOW_H
 
 #include <stdint.h>
+#include <string.h>
 
 /* Depth, height, width; an axis that is not there has size, kernel, stride, dilation 1 and pad 0.
  * Tap k of output o reads input o * stride + k * dilation - pad. */
@@ -19,15 +20,20 @@ static inline void sq_coordinates(int64_t index, const int64_t sizes[3], int64_t
     at[0] = index / sizes[2] / sizes[1];
 }
 
-/* The input offset, in pixels, that tap `tap` of output `at` reads; -1 in the padding. */
-static inline int64_t sq_window_source(const sq_window* w, const int64_t at[3], const int64_t tap[3]) {
-    int64_t offset = 0;
-    for (int a = 0; a < 3; a++) {
-        int64_t i = at[a] * w->stride[a] + tap[a] * w->dilation[a] - w->pad[a];
-        if (i < 0 || i >= w->in[a]) return -1;
-        offset = offset * w->in[a] + i;
+/* What the taps of output `at` read, row-major, at pointers[0], pointers[step] ...: pixels of `image`, or `padding`. */
+static inline void sq_window_pointers(const sq_window* w, const char* image, int64_t pixel_bytes, const void* padding,
+                                      const int64_t at[3], const void** pointers, int64_t step) {
+    const int64_t x0 = at[2] * w->stride[2] - w->pad[2];
+    for (int64_t kz = 0; kz < w->kernel[0]; kz++) {
+        const int64_t z = at[0] * w->stride[0] + kz * w->dilation[0] - w->pad[0];
+        for (int64_t ky = 0; ky < w->kernel[1]; ky++) {
+            const int64_t y = at[1] * w->stride[1] + ky * w->dilation[1] - w->pad[1];
+            const int inside = z >= 0 && z < w->in[0] && y >= 0 && y < w->in[1];
+            const char* line = image + (z * w->in[1] + y) * w->in[2] * pixel_bytes;
+            for (int64_t kx = 0, x = x0; kx < w->kernel[2]; kx++, x += w->dilation[2], pointers += step)
+                *pointers = inside && x >= 0 && x < w->in[2] ? line + x * pixel_bytes : padding;
+        }
     }
-    return offset;
 }
 
 /* 1 if every output reads just the input pixel at its own place: no copies needed. */
@@ -42,26 +48,25 @@ static inline int sq_window_is_point(const sq_window* w) {
  *     flat[q] = over taps: phases[tap_offset + q],  q = (oz * size[1] + oy) * size[2] + ox,  0 <= q < length.
  * The flat row has gaps where windows wrap around a line; they are left out when it is copied to the output. */
 typedef struct sq_phases {
-    int64_t size[3];  /* of one phase */
+    int64_t size[3];  /* pixels of one phase */
+    int64_t inner;    /* elements of a pixel: 1, or the channels of an NHWC image, whose plane is the image */
     int64_t total;    /* elements of all phases */
     int64_t length;   /* elements of the flat row */
     int32_t direct;   /* 1: the plane itself is its only phase, nothing to copy */
-    int32_t packed;   /* 1: the flat row has no gaps: it is the output plane */
 } sq_phases;
 
-static inline sq_phases sq_phases_of(const sq_window* w) {
-    sq_phases p = {.total = 1, .direct = 1};
+static inline sq_phases sq_phases_of(const sq_window* w, int64_t inner) {
+    sq_phases p = {.inner = inner, .total = inner, .direct = 1};
     for (int a = 0; a < 3; a++) {
         p.size[a] = w->out[a] + (w->kernel[a] - 1) * w->dilation[a] / w->stride[a];
         p.total *= p.size[a] * w->stride[a];
         if (w->stride[a] != 1 || w->pad[a] || p.size[a] != w->in[a]) p.direct = 0;
     }
-    p.length = ((w->out[0] - 1) * p.size[1] + w->out[1] - 1) * p.size[2] + w->out[2];
-    p.packed = p.size[2] == w->out[2] && (p.size[1] == w->out[1] || w->out[0] == 1);
+    p.length = (((w->out[0] - 1) * p.size[1] + w->out[1] - 1) * p.size[2] + w->out[2]) * inner;
     return p;
 }
 
-/* Where tap `tap` of output 0 lies in the phases. */
+/* Where tap `tap` of output 0 lies in the phases, in elements. */
 static inline int64_t sq_phases_tap(const sq_phases* p, const sq_window* w, const int64_t tap[3]) {
     int64_t phase = 0, offset = 0;
     for (int a = 0; a < 3; a++) {
@@ -69,11 +74,11 @@ static inline int64_t sq_phases_tap(const sq_phases* p, const sq_window* w, cons
         phase = phase * w->stride[a] + i % w->stride[a];
         offset = offset * p->size[a] + i / w->stride[a];
     }
-    return phase * sq_volume(p->size) + offset;
+    return (phase * sq_volume(p->size) + offset) * p->inner;
 }
 
-/* The elements of an input line that lie in phase `r` of axis 2: phase elements first <= i < last are input
- * elements i * stride + r - pad. */
+/* The pixels of an input line that lie in phase `r` of axis 2: pixels first <= i < last of the phase are input pixels
+ * i * stride + r - pad. */
 static inline void sq_phases_line(const sq_phases* p, const sq_window* w, int64_t r, int64_t* first, int64_t* last) {
     int64_t stride = w->stride[2], shift = w->pad[2] - r;
     *first = shift > 0 ? (shift + stride - 1) / stride : 0;
@@ -82,28 +87,69 @@ static inline void sq_phases_line(const sq_phases* p, const sq_window* w, int64_
     if (*first > *last) *first = *last;
 }
 
+/* out[i] = in[2 * i]; in[2 * count - 1] may be past the end of what is there. */
+static inline void sq_every_second_f32(float* out, const float* in, int64_t count) {
+    typedef float v4 __attribute__((vector_size(16)));
+    typedef int32_t i4 __attribute__((vector_size(16)));
+    int64_t i = 0;
+    for (; i + 4 < count; i += 4) {
+        v4 a, b, even;
+        memcpy(&a, in + 2 * i, 16);
+        memcpy(&b, in + 2 * i + 4, 16);
+        even = __builtin_shuffle(a, b, (i4){0, 2, 4, 6});
+        memcpy(out + i, &even, 16);
+    }
+    for (; i < count; i++) out[i] = in[2 * i];
+}
+
+static inline void sq_every_second_u8(uint8_t* out, const uint8_t* in, int64_t count) {
+    typedef uint16_t u8x16 __attribute__((vector_size(16)));
+    typedef uint8_t u8x8 __attribute__((vector_size(8)));
+    int64_t i = 0;
+    for (; i + 8 < count; i += 8) {
+        u8x16 pairs;
+        memcpy(&pairs, in + 2 * i, 16);
+        u8x8 even = __builtin_convertvector(pairs & 0xFF, u8x8);
+        memcpy(out + i, &even, 8);
+    }
+    for (; i < count; i++) out[i] = in[2 * i];
+}
+
 /* Fills one plane's phases; `fill` is the value of the padding. */
-#define SQ_PHASES_FILL(name, type)                                                                                 \
+#define SQ_PHASES_FILL(name, type, every_second)                                                                   \
+    /* `count` pixels, every `stride`-th of `in`. */                                                              \
+    static void name##_pixels(type* out, const type* in, int64_t count, int64_t stride, int64_t inner) {          \
+        if (stride == 1)                                                                                           \
+            memcpy(out, in, (size_t)(count * inner) * sizeof(type));                                               \
+        else if (stride == 2 && inner == 1)                                                                        \
+            every_second(out, in, count);                                                                          \
+        else                                                                                                       \
+            for (int64_t i = 0; i < count; i++)                                                                    \
+                for (int64_t j = 0; j < inner; j++) out[i * inner + j] = in[i * stride * inner + j];               \
+    }                                                                                                              \
+                                                                                                                   \
+    static void name##_constant(type* out, int64_t count, type fill) {                                             \
+        for (int64_t i = 0; i < count; i++) out[i] = fill;                                                         \
+    }                                                                                                              \
+                                                                                                                   \
     static void name(const sq_phases* p, const sq_window* w, const type* plane, type fill, type* out) {           \
+        const int64_t inner = p->inner;                                                                            \
         for (int64_t phase = 0; phase < sq_volume(w->stride); phase++) {                                          \
             int64_t r[3], first, last;                                                                             \
             sq_coordinates(phase, w->stride, r);                                                                   \
             sq_phases_line(p, w, r[2], &first, &last);                                                             \
-            for (int64_t z = 0; z < p->size[0]; z++) {                                                             \
-                int64_t iz = z * w->stride[0] + r[0] - w->pad[0];                                                  \
-                for (int64_t y = 0; y < p->size[1]; y++, out += p->size[2]) {                                      \
-                    int64_t iy = y * w->stride[1] + r[1] - w->pad[1], i = 0;                                       \
-                    if (iz >= 0 && iz < w->in[0] && iy >= 0 && iy < w->in[1]) {                                    \
-                        const type* line = plane + (iz * w->in[1] + iy) * w->in[2] + r[2] - w->pad[2];             \
-                        for (; i < first; i++) out[i] = fill;                                                      \
-                        if (w->stride[2] == 1)                                                                     \
-                            memcpy(out + i, line + i, (size_t)(last - i) * sizeof(type));                          \
-                        else                                                                                       \
-                            for (int64_t j = i; j < last; j++) out[j] = line[j * w->stride[2]];                    \
-                        i = last;                                                                                  \
-                    }                                                                                              \
-                    for (; i < p->size[2]; i++) out[i] = fill;                                                     \
+            for (int64_t line = 0; line < p->size[0] * p->size[1]; line++, out += p->size[2] * inner) {            \
+                const int64_t z = line / p->size[1] * w->stride[0] + r[0] - w->pad[0];                             \
+                const int64_t y = line % p->size[1] * w->stride[1] + r[1] - w->pad[1];                             \
+                if (z < 0 || z >= w->in[0] || y < 0 || y >= w->in[1]) {                                            \
+                    name##_constant(out, p->size[2] * inner, fill);                                                \
+                    continue;                                                                                      \
                 }                                                                                                  \
+                const int64_t x = first * w->stride[2] + r[2] - w->pad[2];                                         \
+                name##_constant(out, first * inner, fill);                                                         \
+                name##_pixels(out + first * inner, plane + ((z * w->in[1] + y) * w->in[2] + x) * inner,            \
+                              last - first, w->stride[2], inner);                                                  \
+                name##_constant(out + last * inner, (p->size[2] - last) * inner, fill);                            \
             }                                                                                                      \
         }                                                                                                          \
     }

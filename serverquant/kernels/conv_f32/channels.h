@@ -53,25 +53,46 @@ static void point_rows(const sq_conv_f32* c, const float* x, const float* zeros,
         return;
     }
     for (int64_t i = 0; i < count; i++) {
-        int64_t at[3], tap[3];
-        const float* image = x + (m0 + i) / out * in * c->channels;
-        const float** p = pointers + i;
+        int64_t at[3];
         sq_coordinates((m0 + i) % out, w->out, at);
-        for (tap[0] = 0; tap[0] < w->kernel[0]; tap[0]++)
-            for (tap[1] = 0; tap[1] < w->kernel[1]; tap[1]++)
-                for (tap[2] = 0; tap[2] < w->kernel[2]; tap[2]++, p += count) {
-                    int64_t source = sq_window_source(w, at, tap);
-                    *p = source < 0 ? zeros : image + source * c->channels;
-                }
+        sq_window_pointers(w, (const char*)(x + (m0 + i) / out * in * c->channels),
+                           c->channels * (int64_t)sizeof(float), zeros, at, (const void**)(pointers + i), count);
     }
 }
 
-/* Copies each row's k values of a group behind one another. */
-static void gather_rows(const float* const* pointers, int64_t count, int64_t taps, int64_t channels, int64_t offset,
-                        float* copies) {
-    for (int64_t i = 0; i < count; i++)
-        for (int64_t t = 0; t < taps; t++)
-            for (int64_t j = 0; j < channels; j++) *copies++ = pointers[t * count + i][offset + j];
+/* The taps of one line of the window, x0 being the first one's input: out [taps][channels], zeros in the padding.
+ * `line`: channel 0 of the group in the input line's first pixel, or NULL. */
+static void gather_line(const sq_conv_f32* c, const float* line, int64_t x0, int64_t channels, float* out) {
+    const sq_window* w = &c->window;
+    const int64_t taps = w->kernel[2], step = w->dilation[2];
+    const int whole = line && x0 >= 0 && x0 + (taps - 1) * step < w->in[2];
+    if (whole && step == 1 && c->groups == 1) {
+        memcpy(out, line + x0 * c->channels, (size_t)(taps * channels) * sizeof(float));
+        return;
+    }
+    for (int64_t t = 0, x = x0; t < taps; t++, x += step)
+        for (int64_t j = 0; j < channels; j++)
+            *out++ = line && x >= 0 && x < w->in[2] ? line[x * c->channels + j] : 0.0f;
+}
+
+/* The k values that output pixels m0 .. m0 + count read of a group, row by row. */
+static void gather_rows(const sq_conv_f32* c, const float* x, int64_t m0, int64_t count, int64_t group, float* copies) {
+    const sq_window* w = &c->window;
+    const int64_t channels = c->channels / c->groups, out = sq_volume(w->out);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t at[3];
+        const float* image = x + (m0 + i) / out * sq_volume(w->in) * c->channels + group * channels;
+        sq_coordinates((m0 + i) % out, w->out, at);
+        const int64_t x0 = at[2] * w->stride[2] - w->pad[2];
+        for (int64_t kz = 0; kz < w->kernel[0]; kz++)
+            for (int64_t ky = 0; ky < w->kernel[1]; ky++, copies += w->kernel[2] * channels) {
+                const int64_t z = at[0] * w->stride[0] + kz * w->dilation[0] - w->pad[0];
+                const int64_t y = at[1] * w->stride[1] + ky * w->dilation[1] - w->pad[1];
+                const int inside = z >= 0 && z < w->in[0] && y >= 0 && y < w->in[1];
+                gather_line(c, inside ? image + (z * w->in[1] + y) * w->in[2] * c->channels : NULL, x0, channels,
+                            copies);
+            }
+    }
 }
 
 /* tile [count][width] to y [image][channel][pixel] for pixels m0.. of the batch and `width` channels from `channel`. */
@@ -136,10 +157,11 @@ static void run_channel_items(const sq_conv_f32_job* job, const channel_plan* p,
         const int64_t column = group * n + panel * c->row->nr;
         sq_f32_tile t = {.a = pointers, .a_stride = count, .a_offset = group * channels, .taps = taps, .kc = channels};
         if (chunk != ready_chunk || (p->gathers && group != ready_group)) {
-            point_rows(c, x, (const float*)job->scratch, m0, count, pointers);
             if (p->gathers) {
-                gather_rows(pointers, count, taps, channels, t.a_offset, copies);
+                gather_rows(c, x, m0, count, group, copies);
                 for (int64_t i = 0; i < count; i++) pointers[i] = copies + i * k;
+            } else {
+                point_rows(c, x, (const float*)job->scratch, m0, count, pointers);
             }
             ready_chunk = chunk;
             ready_group = group;

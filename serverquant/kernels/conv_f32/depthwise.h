@@ -7,7 +7,10 @@
 
 #include "share.h"
 
-SQ_PHASES_FILL(fill_phases, float)
+/* With one channel the orders are the same, and pixels fill vectors better. */
+static int depthwise_by_pixel(const sq_conv_f32* c) { return c->nhwc && c->channels > 1; }
+
+SQ_PHASES_FILL(fill_phases, float, sq_every_second_f32)
 
 /* Byte offsets in a share's scratch: tap offsets, then phases, then the flat row (NCHW). NHWC: pointers of the taps. */
 typedef struct plane_scratch {
@@ -23,8 +26,8 @@ static plane_scratch plan_planes(const sq_conv_f32* c, const sq_phases* p) {
 }
 
 static int64_t depthwise_share_bytes(const sq_conv_f32* c) {
-    if (c->nhwc) return sq_conv_align(sq_volume(c->window.kernel) * (int64_t)sizeof(float*));
-    sq_phases p = sq_phases_of(&c->window);
+    if (depthwise_by_pixel(c)) return sq_conv_align(sq_volume(c->window.kernel) * (int64_t)sizeof(float*));
+    sq_phases p = sq_phases_of(&c->window, 1);
     return plan_planes(c, &p).bytes;
 }
 
@@ -38,7 +41,7 @@ static void copy_lines(const sq_window* w, const sq_phases* p, const float* flat
 static void depthwise_planes(const sq_conv_f32_job* job, int64_t first, int64_t last, char* scratch) {
     const sq_conv_f32* c = job->conv;
     const sq_window* w = &c->window;
-    const sq_phases p = sq_phases_of(w);
+    const sq_phases p = sq_phases_of(w, 1);
     const plane_scratch s = plan_planes(c, &p);
     const int64_t taps = sq_volume(w->kernel), multiplier = c->out_channels / c->channels;
     int64_t* offset = (int64_t*)scratch;
@@ -65,32 +68,27 @@ static void depthwise_pixels(const sq_conv_f32_job* job, int64_t first, int64_t 
     const sq_window* w = &c->window;
     const int64_t taps = sq_volume(w->kernel), out = sq_volume(w->out), in = sq_volume(w->in);
     for (int64_t pixel = first; pixel < last; pixel++) {
-        int64_t at[3], tap[3], t = 0;
-        const float* image = job->x + pixel / out * in * c->channels;
+        int64_t at[3];
         sq_coordinates(pixel % out, w->out, at);
-        for (tap[0] = 0; tap[0] < w->kernel[0]; tap[0]++)
-            for (tap[1] = 0; tap[1] < w->kernel[1]; tap[1]++)
-                for (tap[2] = 0; tap[2] < w->kernel[2]; tap[2]++) {
-                    int64_t source = sq_window_source(w, at, tap);
-                    taps_at[t++] = source < 0 ? zeros : image + source * c->channels;
-                }
+        sq_window_pointers(w, (const char*)(job->x + pixel / out * in * c->channels),
+                           c->channels * (int64_t)sizeof(float), zeros, at, (const void**)taps_at, 1);
         c->depthwise->channels(taps_at, taps, job->packed->data, job->bias, job->relu, c->channels,
                                job->y + pixel * c->channels);
     }
 }
 
 static int64_t depthwise_zero_bytes(const sq_conv_f32* c) {
-    return c->nhwc ? sq_conv_align(c->channels * (int64_t)sizeof(float)) + 64 : 0;
+    return depthwise_by_pixel(c) ? sq_conv_align(c->channels * (int64_t)sizeof(float)) + 64 : 0;
 }
 
 static void run_depthwise(const void* arg, long long begin, long long end) {
     const sq_conv_f32_job* job = (const sq_conv_f32_job*)arg;
     const sq_conv_f32* c = job->conv;
-    const int64_t items = c->batch * (c->nhwc ? sq_volume(c->window.out) : c->out_channels);
+    const int64_t items = c->batch * (depthwise_by_pixel(c) ? sq_volume(c->window.out) : c->out_channels);
     for (long long share = begin; share < end; share++) {
         int64_t first = sq_conv_share(items, share, job->team), last = sq_conv_share(items, share + 1, job->team);
         char* scratch = job->scratch + depthwise_zero_bytes(c) + share * depthwise_share_bytes(c);
-        if (c->nhwc)
+        if (depthwise_by_pixel(c))
             depthwise_pixels(job, first, last, (const float**)scratch, (const float*)job->scratch);
         else
             depthwise_planes(job, first, last, scratch);

@@ -1,5 +1,6 @@
 /* NCHW: the lanes are pixels. A plane is padded and sorted into phases (window.h), so that its outputs are one long
- * row. Float planes with few outputs would leave the lanes empty: there a lane is a plane. */
+ * row. An NHWC image of few channels is such a plane too, whose pixels have several elements. Planes with few outputs
+ * would leave the lanes empty: there a lane is a plane. */
 #ifndef SERVERQUANT_POOL_PLANES_H
 #define SERVERQUANT_POOL_PLANES_H
 
@@ -8,156 +9,193 @@
 
 #include "share.h"
 
-SQ_PHASES_FILL(fill_phases_f32, float)
-SQ_PHASES_FILL(fill_phases_u8, uint8_t)
+SQ_PHASES_FILL(fill_phases_f32, float, sq_every_second_f32)
+SQ_PHASES_FILL(fill_phases_u8, uint8_t, sq_every_second_u8)
 
-/* Float planes of so few outputs are pooled side by side. */
-enum { FEW_OUTPUTS = 8, BESIDE = 16 };
+/* NHWC images of so few channels are taken as planes; planes of so few outputs are pooled side by side. */
+enum { FEW_CHANNELS = 16, FEW_OUTPUTS = 8, BESIDE = 16 };
 
-static int planes_beside(const sq_pool* p, int32_t kind) {
-    return kind <= SQ_AVERAGE_F32 && sq_volume(p->window.out) < FEW_OUTPUTS;
+static int takes_planes(const sq_pool* p) { return !p->nhwc || p->channels < FEW_CHANNELS; }
+static int64_t plane_elements(const sq_pool* p) { return p->nhwc ? p->channels : 1; }
+static int64_t planes_of(const sq_pool* p) { return p->nhwc ? p->batch : p->batch * p->channels; }
+static int planes_beside(const sq_pool* p) {
+    return plane_elements(p) == 1 && planes_of(p) > 1 && sq_volume(p->window.out) < FEW_OUTPUTS;
 }
+static int64_t element_bytes(const sq_pool_job* job) { return job->kind <= SQ_AVERAGE_F32 ? (int64_t)sizeof(float) : 1; }
 
-/* Byte offsets of a share's scratch. */
-typedef struct plane_layout {
+/* What a share needs for its planes; the arrays lie in its scratch. */
+typedef struct plane_state {
     sq_phases phases;
-    int64_t phases_at, flat_at, offset_at, scale_at, bytes;
-} plane_layout;
+    int64_t taps;
+    int64_t* tap_offset;    /* of each tap in the phases, in elements */
+    const char** pointers;  /* of each tap in a plane's phases */
+    char* padded;           /* a plane's phases, or BESIDE planes side by side */
+    char* flat;             /* the row of outputs, with gaps; sums have 4 bytes */
+    int32_t* offset;        /* of the outputs of one line, of which each sees `lines` lines' worth */
+    float* scale;
+    int64_t lines;
+    int64_t bytes;          /* of scratch */
+} plane_state;
 
-static plane_layout plan_planes(const sq_pool* p) {
-    plane_layout l = {.phases = sq_phases_of(&p->window)};
-    const int64_t words = (int64_t)sizeof(float);
-    const int64_t beside = BESIDE * sq_volume(p->window.in);
-    l.phases_at = sq_pool_align(sq_volume(p->window.kernel) * (int64_t)sizeof(void*));
-    int64_t phases = planes_beside(p, SQ_MAX_F32) && beside > l.phases.total ? beside : l.phases.total;
-    l.flat_at = l.phases_at + sq_pool_align(phases * words) + 64;
-    l.offset_at = l.flat_at + sq_pool_align((l.phases.length > BESIDE ? l.phases.length : BESIDE) * words) + 64;
-    l.scale_at = l.offset_at + sq_pool_align(p->window.out[2] * words) + 64;
-    l.bytes = l.scale_at + sq_pool_align(p->window.out[2] * words) + 64;
-    return l;
+static char* take(char* base, int64_t* at, int64_t bytes) {
+    char* here = base + *at;
+    *at += sq_pool_align(bytes) + 64; /* vectors may run over */
+    return here;
 }
 
-/* Offset and scale of each output of a line of which every output sees `n` lines' worth along the outer axes. */
-static void line_factors(const sq_pool_job* job, int64_t n, int32_t* offset, float* scale) {
+static plane_state plan_planes(const sq_pool* p, char* scratch) {
+    plane_state s = {.phases = sq_phases_of(&p->window, plane_elements(p)), .taps = sq_volume(p->window.kernel)};
+    const int64_t words = (int64_t)sizeof(float), line = p->window.out[2] * plane_elements(p);
+    int64_t padded = s.phases.total, flat = s.phases.length;
+    if (planes_beside(p) && padded < BESIDE * sq_volume(p->window.in)) padded = BESIDE * sq_volume(p->window.in);
+    if (flat < BESIDE) flat = BESIDE;
+    s.tap_offset = (int64_t*)take(scratch, &s.bytes, s.taps * (int64_t)sizeof(int64_t));
+    s.pointers = (const char**)take(scratch, &s.bytes, s.taps * (int64_t)sizeof(char*));
+    s.padded = take(scratch, &s.bytes, padded * words);
+    s.flat = take(scratch, &s.bytes, flat * words);
+    s.offset = (int32_t*)take(scratch, &s.bytes, line * words);
+    s.scale = (float*)take(scratch, &s.bytes, line * words);
+    s.lines = -1;
+    return s;
+}
+
+static plane_state start_planes(const sq_pool* p, char* scratch) {
+    plane_state s = plan_planes(p, scratch);
+    for (int64_t t = 0; t < s.taps; t++) {
+        int64_t tap[3];
+        sq_coordinates(t, p->window.kernel, tap);
+        s.tap_offset[t] = sq_phases_tap(&s.phases, &p->window, tap);
+    }
+    return s;
+}
+
+/* Offset and scale of each output of a line that sees `lines` lines' worth along the outer axes. */
+static void set_factors(const sq_pool_job* job, plane_state* s, int64_t lines) {
     const sq_window* w = &job->pool->window;
+    const int64_t inner = s->phases.inner;
+    if (lines == s->lines) return;
+    s->lines = lines;
     for (int64_t x = 0; x < w->out[2]; x++) {
-        int64_t first, count = n * clip(w, 2, x, &first);
-        if (job->kind == SQ_AVERAGE_F32) {
-            scale[x] = 1.0f / (float)(job->include_pad ? sq_volume(w->kernel) : count);
-        } else {
-            offset[x] = (int32_t)(job->x_zero * count);
-            scale[x] = job->ratio / (float)count;
+        int64_t first, count = lines * clip(w, 2, x, &first);
+        const int64_t divisor = job->kind == SQ_AVERAGE_F32 && job->include_pad ? s->taps : count;
+        const float scale = (job->kind == SQ_AVERAGE_F32 ? 1.0f : job->ratio) / (float)divisor;
+        for (int64_t i = 0; i < inner; i++) {
+            s->offset[x * inner + i] = (int32_t)(job->x_zero * count);
+            s->scale[x * inner + i] = scale;
         }
     }
 }
 
-/* The flat row of sums, line by line, to a plane of the output. */
-static void finish_averages(const sq_pool_job* job, const plane_layout* l, char* scratch, int64_t plane) {
+/* The flat row of sums, line by line, to element `to` of the output. */
+static void finish_averages(const sq_pool_job* job, plane_state* s, int64_t to) {
     const sq_window* w = &job->pool->window;
-    int32_t* offset = (int32_t*)(scratch + l->offset_at);
-    float* scale = (float*)(scratch + l->scale_at);
-    int64_t ready = -1, to = plane * sq_volume(w->out), first;
+    const int64_t line = w->out[2] * s->phases.inner;
+    int64_t first;
     for (int64_t z = 0; z < w->out[0]; z++)
-        for (int64_t y = 0; y < w->out[1]; y++, to += w->out[2]) {
-            const int64_t from = (z * l->phases.size[1] + y) * l->phases.size[2];
-            const int64_t n = clip(w, 0, z, &first) * clip(w, 1, y, &first);
-            if (n != ready) line_factors(job, n, offset, scale);
-            ready = n;
+        for (int64_t y = 0; y < w->out[1]; y++, to += line) {
+            const int64_t from = (z * s->phases.size[1] + y) * s->phases.size[2] * s->phases.inner;
+            set_factors(job, s, clip(w, 0, z, &first) * clip(w, 1, y, &first));
             if (job->kind == SQ_AVERAGE_F32)
-                job->pool->row->scale_f32((float*)(scratch + l->flat_at) + from, scale, w->out[2], (float*)job->y + to);
+                job->pool->row->scale_f32((float*)s->flat + from, s->scale, line, (float*)job->y + to);
             else
-                round_sums(job, (int32_t*)(scratch + l->flat_at) + from, offset, scale, 1, w->out[2],
-                           (uint8_t*)job->y + to);
+                round_sums(job, (int32_t*)s->flat + from, s->offset, s->scale, 1, line, (uint8_t*)job->y + to);
         }
 }
 
 /* The flat row without its gaps. */
-static void copy_lines(const sq_window* w, const sq_phases* p, const char* flat, int64_t element, char* y) {
+static void copy_lines(const sq_window* w, const plane_state* s, int64_t element, char* y) {
+    const int64_t pixel = s->phases.inner * element, line = w->out[2] * pixel;
     for (int64_t z = 0; z < w->out[0]; z++)
-        for (int64_t i = 0; i < w->out[1]; i++, y += w->out[2] * element)
-            memcpy(y, flat + (z * p->size[1] + i) * p->size[2] * element, (size_t)(w->out[2] * element));
+        for (int64_t i = 0; i < w->out[1]; i++, y += line)
+            memcpy(y, s->flat + (z * s->phases.size[1] + i) * s->phases.size[2] * pixel, (size_t)line);
 }
 
-/* Pools one plane whose phases begin at `phases`. */
-static void pool_plane(const sq_pool_job* job, const plane_layout* l, const char* phases, int64_t plane, char* scratch) {
-    const sq_window* w = &job->pool->window;
+/* The kind's operation over `taps` pointers to `length` elements; averages: the sums. */
+static void reduce_taps(const sq_pool_job* job, const char* const* x, int64_t taps, int64_t length, void* out) {
     const sq_pool_row* row = job->pool->row;
-    const int64_t taps = sq_volume(w->kernel), length = l->phases.length, out = sq_volume(w->out);
-    const int64_t element = job->kind <= SQ_AVERAGE_F32 ? (int64_t)sizeof(float) : 1;
-    const char** pointers = (const char**)scratch;
-    char* flat = scratch + l->flat_at;
-    for (int64_t t = 0; t < taps; t++) {
-        int64_t tap[3];
-        sq_coordinates(t, w->kernel, tap);
-        pointers[t] = phases + sq_phases_tap(&l->phases, w, tap) * element;
-    }
     if (job->kind == SQ_MAX_F32)
-        row->max_f32((const float* const*)pointers, taps, length, (float*)flat);
+        row->max_f32((const float* const*)x, taps, length, (float*)out);
     else if (job->kind == SQ_AVERAGE_F32)
-        row->sum_f32((const float* const*)pointers, taps, length, 1.0f, (float*)flat);
+        row->sum_f32((const float* const*)x, taps, length, 1.0f, (float*)out);
     else if (job->kind == SQ_MAX_U8)
-        row->max_u8((const uint8_t* const*)pointers, taps, length, job->low, (uint8_t*)flat);
+        row->max_u8((const uint8_t* const*)x, taps, length, job->low, (uint8_t*)out);
     else
-        row->sum_u8((const uint8_t* const*)pointers, taps, length, (int32_t*)flat);
-    if (job->kind == SQ_MAX_F32 || job->kind == SQ_MAX_U8)
-        copy_lines(w, &l->phases, flat, element, (char*)job->y + plane * out * element);
-    else
-        finish_averages(job, l, scratch, plane);
+        row->sum_u8((const uint8_t* const*)x, taps, length, (int32_t*)out);
 }
 
-static void pool_planes(const sq_pool_job* job, int64_t first, int64_t last, char* scratch) {
+static void pool_planes(const sq_pool_job* job, int64_t begin, int64_t end, char* scratch) {
     const sq_window* w = &job->pool->window;
-    const plane_layout l = plan_planes(job->pool);
-    const int64_t in = sq_volume(w->in);
-    char* phases = scratch + l.phases_at;
-    for (int64_t plane = first; plane < last; plane++) {
-        if (job->kind <= SQ_AVERAGE_F32) {
-            const float* x = (const float*)job->x + plane * in;
-            if (!l.phases.direct)
-                fill_phases_f32(&l.phases, w, x, job->kind == SQ_MAX_F32 ? -FLT_MAX : 0.0f, (float*)phases);
-            pool_plane(job, &l, l.phases.direct ? (const char*)x : phases, plane, scratch);
-        } else {
-            const uint8_t* x = (const uint8_t*)job->x + plane * in;
-            if (!l.phases.direct) fill_phases_u8(&l.phases, w, x, 0, (uint8_t*)phases);
-            pool_plane(job, &l, l.phases.direct ? (const char*)x : phases, plane, scratch);
-        }
+    plane_state s = start_planes(job->pool, scratch);
+    const int64_t element = element_bytes(job), inner = s.phases.inner;
+    for (int64_t plane = begin; plane < end; plane++) {
+        const char* x = (const char*)job->x + plane * sq_volume(w->in) * inner * element;
+        const int64_t to = plane * sq_volume(w->out) * inner;
+        if (!s.phases.direct && element == 1)
+            fill_phases_u8(&s.phases, w, (const uint8_t*)x, 0, (uint8_t*)s.padded);
+        else if (!s.phases.direct)
+            fill_phases_f32(&s.phases, w, (const float*)x, job->kind == SQ_MAX_F32 ? -FLT_MAX : 0.0f, (float*)s.padded);
+        for (int64_t t = 0; t < s.taps; t++) s.pointers[t] = (s.phases.direct ? x : s.padded) + s.tap_offset[t] * element;
+        reduce_taps(job, s.pointers, s.taps, s.phases.length, s.flat);
+        if (job->kind == SQ_MAX_F32 || job->kind == SQ_MAX_U8)
+            copy_lines(w, &s, element, (char*)job->y + to * element);
+        else
+            finish_averages(job, &s, to);
     }
 }
 
-/* One output pixel of BESIDE planes whose inputs stand side by side in `beside`. */
-static void pool_beside(const sq_pool_job* job, const float* beside, const int64_t at[3], const float** pointers,
-                        float* out) {
+/* x [count planes][in] to out [in][BESIDE]; lanes without a plane take the first one's values. */
+static void stand_beside(const char* x, int64_t in, int64_t count, int64_t element, char* out) {
+    for (int64_t i = 0; i < in; i++)
+        for (int64_t j = 0; j < BESIDE; j++) {
+            const int64_t from = (j < count ? j * in : 0) + i;
+            if (element == 1)
+                out[i * BESIDE + j] = x[from];
+            else
+                ((float*)out)[i * BESIDE + j] = ((const float*)x)[from];
+        }
+}
+
+/* One output pixel of BESIDE planes: BESIDE values of the output's type. */
+static void pool_beside(const sq_pool_job* job, plane_state* s, const int64_t at[3], void* out) {
     const sq_window* w = &job->pool->window;
+    const int64_t pixel = BESIDE * element_bytes(job);
     int64_t first[3], count[3], n = 0;
     for (int a = 0; a < 3; a++) count[a] = clip(w, a, at[a], &first[a]);
-    for (int64_t z = 0; z < count[0]; z++)
-        for (int64_t y = 0; y < count[1]; y++)
-            for (int64_t x = 0; x < count[2]; x++)
-                pointers[n++] = beside + (((first[0] + z) * w->in[1] + first[1] + y) * w->in[2] + first[2] + x) * BESIDE;
-    if (job->kind == SQ_MAX_F32)
-        job->pool->row->max_f32(pointers, n, BESIDE, out);
-    else
-        job->pool->row->sum_f32(pointers, n, BESIDE, 1.0f / (float)(job->include_pad ? sq_volume(w->kernel) : n), out);
+    for (int64_t z = first[0]; z < first[0] + count[0]; z++)
+        for (int64_t y = first[1]; y < first[1] + count[1]; y++)
+            for (int64_t x = first[2]; x < first[2] + count[2]; x++)
+                s->pointers[n++] = s->padded + ((z * w->in[1] + y) * w->in[2] + x) * pixel;
+    if (job->kind == SQ_MAX_F32 || job->kind == SQ_MAX_U8) {
+        reduce_taps(job, s->pointers, n, BESIDE, out);
+        return;
+    }
+    const int32_t offset = (int32_t)(job->x_zero * n);
+    reduce_taps(job, s->pointers, n, BESIDE, s->flat);
+    if (job->kind == SQ_AVERAGE_F32) {
+        const float scale = 1.0f / (float)(job->include_pad ? s->taps : n);
+        for (int j = 0; j < BESIDE; j++) ((float*)out)[j] = ((const float*)s->flat)[j] * scale;
+    } else {
+        const float scale = job->ratio / (float)n;
+        round_sums(job, (const int32_t*)s->flat, &offset, &scale, 0, BESIDE, (uint8_t*)out);
+    }
 }
 
-/* Blocks first..last of BESIDE planes each. */
-static void pool_blocks(const sq_pool_job* job, int64_t first, int64_t last, char* scratch) {
+/* Blocks begin..end of BESIDE planes each. */
+static void pool_blocks(const sq_pool_job* job, int64_t begin, int64_t end, char* scratch) {
     const sq_window* w = &job->pool->window;
-    const plane_layout l = plan_planes(job->pool);
-    const int64_t in = sq_volume(w->in), out = sq_volume(w->out), planes = job->pool->batch * job->pool->channels;
-    float* beside = (float*)(scratch + l.phases_at);
-    float* pooled = (float*)(scratch + l.flat_at);
-    for (int64_t block = first; block < last; block++) {
-        const int64_t count = sq_pool_min(BESIDE, planes - block * BESIDE);
-        const float* x = (const float*)job->x + block * BESIDE * in;
-        float* y = (float*)job->y + block * BESIDE * out;
-        for (int64_t i = 0; i < in; i++)
-            for (int64_t j = 0; j < BESIDE; j++) beside[i * BESIDE + j] = j < count ? x[j * in + i] : 0.0f;
+    plane_state s = start_planes(job->pool, scratch);
+    const int64_t in = sq_volume(w->in), out = sq_volume(w->out), element = element_bytes(job);
+    for (int64_t block = begin; block < end; block++) {
+        const int64_t count = sq_pool_min(BESIDE, planes_of(job->pool) - block * BESIDE);
+        char* y = (char*)job->y + block * BESIDE * out * element;
+        stand_beside((const char*)job->x + block * BESIDE * in * element, in, count, element, s.padded);
         for (int64_t o = 0; o < out; o++) {
+            _Alignas(64) char pooled[BESIDE * sizeof(float)];
             int64_t at[3];
             sq_coordinates(o, w->out, at);
-            pool_beside(job, beside, at, (const float**)scratch, pooled);
-            for (int64_t j = 0; j < count; j++) y[j * out + o] = pooled[j];
+            pool_beside(job, &s, at, pooled);
+            for (int64_t j = 0; j < count; j++)
+                memcpy(y + (j * out + o) * element, pooled + j * element, (size_t)element);
         }
     }
 }

@@ -26,19 +26,21 @@ static const sq_pool_row table[] = {
 int sq_pool_rows(void) { return (int)(sizeof(table) / sizeof(table[0])); }
 const sq_pool_row* sq_pool_row_at(int index) { return &table[index]; }
 
-static int64_t share_bytes(const sq_pool* p) { return p->nhwc ? pixels_share_bytes(p) : plan_planes(p).bytes; }
+static int64_t share_bytes(const sq_pool* p) {
+    return sq_pool_align(takes_planes(p) ? plan_planes(p, NULL).bytes : pixels_share_bytes(p));
+}
 
 int64_t sq_pool_scratch(const sq_pool* p, int64_t team) { return team * share_bytes(p); }
 
 void sq_pool_range(const void* arg, long long begin, long long end) {
     const sq_pool_job* job = (const sq_pool_job*)arg;
     const sq_pool* p = job->pool;
-    const int64_t planes = p->batch * p->channels;
-    const int beside = !p->nhwc && planes_beside(p, job->kind);
-    const int64_t items = p->nhwc  ? p->batch * sq_volume(p->window.out)
-                          : beside ? (planes + BESIDE - 1) / BESIDE
-                                   : planes;
-    void (*run)(const sq_pool_job*, int64_t, int64_t, char*) = p->nhwc ? pool_pixels : beside ? pool_blocks : pool_planes;
+    void (*run)(const sq_pool_job*, int64_t, int64_t, char*) = pool_pixels;
+    int64_t items = p->batch * sq_volume(p->window.out);
+    if (takes_planes(p)) {
+        run = planes_beside(p) ? pool_blocks : pool_planes;
+        items = planes_beside(p) ? (planes_of(p) + BESIDE - 1) / BESIDE : planes_of(p);
+    }
     for (long long share = begin; share < end; share++)
         run(job, items * share / job->team, items * (share + 1) / job->team, job->scratch + share * share_bytes(p));
 }
