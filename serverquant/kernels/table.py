@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from importlib.util import find_spec
-from types import ModuleType
 
 from serverquant import kernels
 from serverquant.kernels.row import KernelRow
@@ -16,18 +15,19 @@ __all__ = ["KernelRow", "families", "rows"]
 def families() -> list[str]:
     """Names of the families that have a table: folders below `serverquant/kernels` with a native module `_<name>`.
 
-    A family without `rows()` runs the rows of another one (conv those of gemm).
+    A family with an empty table, or none, runs the rows of other families (conv those of gemm and dwconv).
     """
     folders = sorted(module.name for module in pkgutil.iter_modules(kernels.__path__) if module.ispkg)
-    return [name for name in folders if find_spec(_module(name)) and hasattr(_native(name), "rows")]
+    return [name for name in folders if find_spec(_module(name)) and _native_rows(name)]
 
 
 def _module(family: str) -> str:
     return f"serverquant.kernels.{family}._{family}"
 
 
-def _native(family: str) -> ModuleType:
-    return importlib.import_module(_module(family))
+def _native_rows(family: str) -> list[KernelRow]:
+    native = importlib.import_module(_module(family))
+    return native.rows() if hasattr(native, "rows") else []
 
 
 def rows(family: str | None = None) -> list[KernelRow]:
@@ -35,4 +35,4 @@ def rows(family: str | None = None) -> list[KernelRow]:
 
     An unknown family raises ModuleNotFoundError.
     """
-    return [row for name in ([family] if family else families()) for row in _native(name).rows()]
+    return [row for name in ([family] if family else families()) for row in _native_rows(name)]
