@@ -100,6 +100,9 @@ cdef int find_range(sq_step* s, Int8Conv* c, float* lo, float* hi) noexcept nogi
     cdef char* scratch
     cdef float* fx
     cdef float* fy
+    if outputs == 0:
+        lo[0] = hi[0] = 0
+        return SQ_OK
     c.floats.batch = x.shape.dims[0]
     team = team_size(conv_f32_work(&c.floats))
     scratch = <char*>s.scratch(s, room(x.shape.size * 4) + room(outputs * 4) + conv_f32_scratch(&c.floats, team))
@@ -107,8 +110,7 @@ cdef int find_range(sq_step* s, Int8Conv* c, float* lo, float* hi) noexcept nogi
         return fail(s, "no memory for a float convolution, which an output without Y_scale needs")
     fx, fy = <float*>scratch, <float*>(scratch + room(x.shape.size * 4))
     dequantize_u8(<const uint8_t*>x.data, fx, x.shape.size, x.scale, x.zero_point)
-    if outputs:
-        conv_f32(&c.floats, c.float_weight, fx, bias, False, fy, <char*>fy + room(outputs * 4), team)
+    conv_f32(&c.floats, c.float_weight, fx, bias, False, fy, <char*>fy + room(outputs * 4), team)
     min_max(fy, outputs, lo, hi)
     return SQ_OK
 
