@@ -27,7 +27,7 @@ def restore():
     _threads.force_teams(False)
 
 
-@pytest.mark.parametrize("case", corpus.cases(), ids=lambda case: case.id)
+@pytest.mark.parametrize("case", list(corpus.cases()), ids=lambda case: case.id)
 def test_agrees_with_caffe2(case: corpus.Case) -> None:
     _threads.set_num_threads(1)
     assert not run.run(case).wrong
