@@ -21,13 +21,11 @@ cdef bint _force = False
 
 
 cdef int team_size(long long work) noexcept nogil:
-    cdef long long fit
-    if _threads == 1 or sq_in_parallel():
+    # Small work, most calls, must not even ask OpenMP where it stands.
+    cdef long long fit = _threads if _force else work // WORK_PER_THREAD
+    if fit < 2 or _threads == 1 or sq_in_parallel():
         return 1
-    if _force:
-        return _threads
-    fit = work // WORK_PER_THREAD
-    return 1 if fit < 2 else (_threads if fit > _threads else <int>fit)
+    return _threads if fit > _threads else <int>fit
 
 
 def get_num_threads() -> int:
