@@ -8,6 +8,8 @@ from typing import Any
 
 import serverquant.ops  # noqa: F401 - makes the built-in operators known
 from serverquant._base.errors import ArgumentError, NetError, ParseError
+from serverquant.blobs._blob import Blob
+from serverquant.blobs.spec import OBJECT
 from serverquant.blobs.store import closest
 from serverquant.proto.wire import NetFile, read_net
 from serverquant.runtime.nets.simple import SimpleNet
@@ -30,8 +32,9 @@ class Predictor:
 
     def __init__(self, init: Any, predict: Any):
         self._weights = Workspace()
+        self._packers: list[tuple[Any, list[Blob]]] = []
         if init is not None:
-            self._weights.run_once(init)
+            self._make_weights(read_net(init))
         self._file: NetFile = read_net(predict)
         net = self._file.net
         made = {name for op in net.op for name in op.output}
@@ -44,6 +47,12 @@ class Predictor:
         self._local = threading.local()
         self._closed = False
         self._context()
+
+    def _make_weights(self, file: NetFile) -> None:
+        self._weights.bind(file, fix_defects=True).run()
+        for op in file.net.op:
+            if any(self._weights.get(name).kind == OBJECT for name in op.output):
+                self._packers.append((op, [self._weights.get(name) for name in op.input]))
 
     # ---- running --------------------------------------------------------------------------------------------------
 
@@ -114,12 +123,17 @@ class Predictor:
         """Bytes of the weights, without packed forms."""
         return sum(self._weights.get(name).nbytes for name in self._weights.names())
 
+    def packers(self) -> list[tuple[Any, list[Blob]]]:
+        """The init net's operators that packed weights, as (OperatorDef, input blobs)."""
+        return list(self._packers)
+
     # ---- end ------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Free the weights; calls raise from then on."""
         self._closed = True
         self._local = threading.local()
+        self._packers.clear()
         self._weights.reset()
 
     def __enter__(self) -> Predictor:

@@ -1,45 +1,50 @@
-"""The command `serverquant`: one verb a module.
+"""The command `serverquant`: one module a verb, each with `arguments(parser)` and `main(args) -> exit code`.
 
-    run       run a net on files, images or random data      ops       the operators and their engines
-    inspect   what a net is made of                          explain   which kernels a net takes, and why
-    bench     time a net, its operators, or one operator     doctor    what this machine and build can do
-    convert   between .pb and .pbtxt
-
-Every verb takes --json. Exit status: 0, 1 for bad input (one line on stderr), 2 for wrong usage.
+Exit codes: 0 done, 1 bad input or nothing to do it with, 2 wrong usage. Bad input gives one line, not a traceback.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
+from serverquant import __version__
 from serverquant._base.errors import ServerquantError
 
-VERBS = ("run", "inspect", "ops", "convert", "bench", "explain", "doctor")
+VERBS = ("run", "inspect", "explain", "bench", "ops", "kernels", "convert", "doctor")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(prog="serverquant", description="Run and look at Caffe2 nets on CPUs.")
+    top.add_argument("--version", action="version", version=f"serverquant {__version__}")
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb in VERBS:
+        module = importlib.import_module(f"serverquant.cli.{verb}")
+        about = (module.__doc__ or "").strip()
+        sub = verbs.add_parser(verb, help=about.splitlines()[0].rstrip("."), description=about,
+                               formatter_class=argparse.RawDescriptionHelpFormatter)
+        sub.add_argument("--json", action="store_true", help="print one JSON value instead of text")
+        module.arguments(sub)
+        sub.set_defaults(call=module.main)
+    return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; the exit status."""
-    parser = argparse.ArgumentParser(prog="serverquant", description="Run Caffe2 nets on CPUs, exactly.")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for name in VERBS:
-        module = importlib.import_module(f"serverquant.cli.{name}")
-        about = (module.__doc__ or "").strip()
-        verb = verbs.add_parser(
-            name, help=about.splitlines()[0], description=about, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
-        verb.add_argument("--json", action="store_true", help="print JSON")
-        module.add_arguments(verb)
-        verb.set_defaults(function=module.run)
-    args = parser.parse_args(argv)
+    """Run one command line; returns the exit code."""
+    args = parser().parse_args(argv)
     try:
-        return int(args.function(args) or 0)
-    except BrokenPipeError:
+        code: int = args.call(args)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ServerquantError, OSError, ValueError) as error:
-        print(f"serverquant {args.verb}: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         return 130
+    except (ServerquantError, OSError) as error:
+        print(f"serverquant {args.verb}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1

@@ -1,4 +1,4 @@
-"""`python -m serverquant.cli` is the command `serverquant`."""
+"""`python -m serverquant.cli`."""
 
 import sys
 

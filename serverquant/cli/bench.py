@@ -1,89 +1,123 @@
-"""Time a net: whole, by operator type, by operator; or one operator from a line that explain prints.
+"""Time a net, its operators and their types; or one operator from a line of `serverquant explain --lines`.
 
-Times are medians after a warm-up, with the quartiles' spread. These are times of this machine in its present state:
-compare only what was measured side by side.
+    serverquant bench init_net.pb predict_net.pb --shape data=1x3x224x224 --runs 50
+    serverquant bench --op 'op { type: "Relu" input: "x" output: "y" } | x=float32:1x64x56x56:-1..1'
 """
 
 from __future__ import annotations
 
 import argparse
-import collections
-import json
+import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from serverquant._base import _threads
 from serverquant._base.errors import ArgumentError
-from serverquant.cli import nets, show
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("nets", nargs="*", metavar="NET", help="init net and predict net, or one MetaNetDef")
-    nets.add_feeds(parser)
-    parser.add_argument("--runs", type=int, default=50)
-    parser.add_argument("--warmup", type=int, default=5)
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--op", metavar="LINE", help="replay one operator: a line that explain prints")
+def arguments(parser: argparse.ArgumentParser) -> None:
+    from serverquant.cli import nets
+
+    nets.arguments(parser, optional=True)
+    parser.add_argument("--op", metavar="LINE", help="time one operator from its line")
+    parser.add_argument("--runs", type=int, default=30, help="timed runs (default 30)")
+    parser.add_argument("--warmup", type=int, default=3, help="runs before them (default 3)")
+    parser.add_argument("--by", choices=("net", "type", "operator"), default="operator", help="how fine (default: operator)")
 
 
-def run(args: argparse.Namespace) -> None:
-    if args.threads:
-        _threads.set_num_threads(args.threads)
+def main(args: argparse.Namespace) -> int:
+    from serverquant._base import _isa, _threads
+    from serverquant.cli import show
+
     if args.runs < 1 or args.warmup < 0:
-        raise ArgumentError("--runs must be at least 1 and --warmup at least 0")
-    report = bench_operator(args) if args.op else bench_net(args)
+        raise ArgumentError("--runs must be 1 or more, and --warmup 0 or more")
+    found = _one_operator(args) if args.op else _whole_net(args)
+    found |= {"isa": _isa.current(), "threads": _threads.get_num_threads(), "runs": args.runs}
     if args.json:
-        show.print_json(report)
-        return
-    print(f"{report['what']}, {_threads.get_num_threads()} threads: median {report['median_ms']:.3f} ms, "
-          f"quartiles {report['quartiles_ms'][0]:.3f} to {report['quartiles_ms'][1]:.3f}, {args.runs} runs")
-    for title in ("by type", "by operator"):
-        if title in report:
-            total = sum(report[title].values()) or 1.0
-            rows = [(name, f"{ms:.4f}", f"{ms / total:.1%}") for name, ms in report[title].items()]
-            show.print_table([title, "ms", "share"], rows)
+        show.as_json(found)
+        return 0
+    print(f"{found['name']}: median {found['median_us']:.1f} us, least {found['least_us']:.1f}, middle half "
+          f"{found['lower_us']:.1f} to {found['upper_us']:.1f}; {found['runs']} runs, {found['isa']}, "
+          f"up to {found['threads']} threads")
+    for key in ("types", "operators"):
+        if key in found:
+            print()
+            _print_parts(found[key])
+    return 0
 
 
-def spread(times: list[float]) -> dict[str, Any]:
-    low, middle, high = np.percentile(times, [25, 50, 75])
-    return {"median_ms": float(middle), "quartiles_ms": [float(low), float(high)], "runs": len(times)}
+def _print_parts(parts: list[dict[str, Any]]) -> None:
+    from serverquant.cli import show
+
+    total = sum(p["median_us"] for p in parts) or 1.0
+    rows = [(p["name"], f"{p['median_us']:.1f}", f"{p['least_us']:.1f}", f"{p['median_us'] / total:.1%}",
+             _rate(p)) for p in parts]
+    show.table(("part", "median us", "least us", "share", "GOPS"), rows, right=("median us", "least us", "share", "GOPS"))
 
 
-def timed(net: Any, warmup: int, runs: int) -> list[float]:
-    times = []
-    for i in show.progress(range(warmup + runs), "runs"):
-        began = time.perf_counter()
-        net.run()
-        if i >= warmup:
-            times.append((time.perf_counter() - began) * 1e3)
-    return times
+def _rate(part: dict[str, Any]) -> str:
+    """Multiplications and additions, counted as 2, in billions a second."""
+    return f"{2e-3 * part['multiply_adds'] / part['median_us']:.1f}" if part.get("multiply_adds") else ""
 
 
-def bench_net(args: argparse.Namespace) -> dict[str, Any]:
-    if not args.nets:
-        raise ArgumentError("give an init net and a predict net, or --op")
-    with nets.load_net(args) as predict:
-        predict(nets.feeds(args, predict))
-        net = predict.net
-        report = {"what": f"net {predict.name}", **spread(timed(net, args.warmup, args.runs))}
-        each = np.median([net.run_timed() for _ in range(max(3, args.runs // 5))], axis=0) / 1e6
-        by_type: collections.Counter[str] = collections.Counter()
-        for op, ms in zip(net.operators, each):
-            by_type[op.type] += float(ms)
-        report["by type"] = dict(by_type.most_common())
-        report["by operator"] = {f"{op.definition.index} {op.type}": float(ms) for op, ms in zip(net.operators, each)}
-    return report
+def _whole_net(args: argparse.Namespace) -> dict[str, Any]:
+    from serverquant.cli import nets
+
+    if args.init is None:
+        raise ArgumentError("give INIT_NET and PREDICT_NET, or --op LINE")
+    net = nets.open_net(args)
+    net(nets.inputs(args, net))
+    found: dict[str, Any] = {"name": f'net "{net.name}"', **_summary(_timed(net.net.run, args, net.name))}
+    if args.by != "net":
+        runs = [net.net.run_timed() for _ in range(args.runs)]
+        parts = list(nets.planned(net))
+        if args.by == "operator":
+            found["operators"] = [
+                {"name": f"{p.index} {p.operator.type} {p.operator.outputs[0] if p.operator.outputs else ''}",
+                 "multiply_adds": p.multiply_adds, **_summary(list(taken))}
+                for p, taken in zip(parts, zip(*runs))
+            ]
+        found["types"] = _by_type(parts, runs)
+    return found
 
 
-def bench_operator(args: argparse.Namespace) -> dict[str, Any]:
-    from serverquant.cli.explain import replay
+def _by_type(parts: list[Any], runs: list[list[int]]) -> list[dict[str, Any]]:
+    """A row for each type, the slowest first: the sum over its operators in each run."""
+    rows = []
+    for kind in dict.fromkeys(p.operator.type for p in parts):
+        mine = [i for i, p in enumerate(parts) if p.operator.type == kind]
+        rows.append({"name": f"{len(mine)} {kind}", "multiply_adds": sum(parts[i].multiply_adds for i in mine),
+                     **_summary([sum(run[i] for i in mine) for run in runs])})
+    return sorted(rows, key=lambda row: -row["median_us"])
 
-    try:
-        line = json.loads(args.op)
-    except json.JSONDecodeError as error:
-        raise ArgumentError(f"--op takes a line that `serverquant explain` prints: {error}") from error
-    net = replay(line)
+
+def _one_operator(args: argparse.Namespace) -> dict[str, Any]:
+    from serverquant._base import _threads
+    from serverquant.cli import replay
+
+    if args.threads is not None:
+        _threads.set_num_threads(args.threads)
+    net, index = replay.prepare(args.op, args.seed)
     net.run()
-    return {"what": f"operator {line['type']}", **spread(timed(net, args.warmup, args.runs))}
+    times = [net.run_timed()[index] for _ in range(args.warmup + args.runs)][args.warmup :]
+    kernel = [step.kernel for plan in net.last_plans for step, _, _ in plan.steps_python][index]
+    return {"name": f"{net.operators[index].type} ({kernel})", "kernel": kernel, **_summary(times)}
+
+
+def _timed(run: Callable[[], None], args: argparse.Namespace, what: str) -> list[int]:
+    from serverquant.cli import show
+
+    taken = []
+    with show.progress(what, args.warmup + args.runs) as advance:
+        for _ in range(args.warmup + args.runs):
+            began = time.perf_counter_ns()
+            run()
+            taken.append(time.perf_counter_ns() - began)
+            advance()
+    return taken[args.warmup :]
+
+
+def _summary(taken_ns: list[int]) -> dict[str, float]:
+    taken = sorted(t / 1e3 for t in taken_ns)
+    lower, middle, upper = statistics.quantiles(taken, n=4) if len(taken) > 1 else taken * 3
+    return {"median_us": middle, "least_us": taken[0], "lower_us": lower, "upper_us": upper}

@@ -1,97 +1,61 @@
-"""Say for every operator of a net which engine and kernel it takes, and why others were refused.
+"""Say for each operator which engine and kernel runs it, why others were refused, and give a line to replay it.
 
---lines prints a line for each operator that `serverquant bench --op` replays, on random data of the same shapes.
+    serverquant explain init_net.pb predict_net.pb --shape data=1x3x224x224 --lines
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
-import json
 from typing import Any
 
-import numpy as np
 
-from serverquant._base import _isa, _threads
-from serverquant._base.errors import ArgumentError
-from serverquant.blobs import dtypes
-from serverquant.blobs.spec import INT8, OBJECT
-from serverquant.cli import nets, show
-from serverquant.predictor import Predictor
+def arguments(parser: argparse.ArgumentParser) -> None:
+    from serverquant.cli import nets
+
+    nets.arguments(parser)
+    parser.add_argument("--lines", action="store_true", help="print a line per operator for `serverquant bench --op`")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    nets.add_net(parser)
-    nets.add_feeds(parser)
-    parser.add_argument("--lines", action="store_true", help="one line for each operator, for bench --op")
+def main(args: argparse.Namespace) -> int:
+    from serverquant._base import _isa, _threads
+    from serverquant.cli import nets, show
 
-
-def run(args: argparse.Namespace) -> None:
-    with nets.load_net(args) as predict:
-        predict(nets.feeds(args, predict))
-        if args.lines:
-            for op in predict.net.operators:
-                print(json.dumps(line_of(op, predict.net.store)))
-            return
-        rows = explain(predict)
+    net = nets.open_net(args)
+    net(nets.inputs(args, net))
+    maker = _maker(net)
+    found = [_facts(item, maker) for item in nets.planned(net)]
     if args.json:
-        show.print_json({"isa": _isa.current(), "threads": _threads.get_num_threads(), "operators": rows})
-        return
-    print(f"instruction set {_isa.current()}, up to {_threads.get_num_threads()} threads")
-    columns = ["op", "type", "engine", "kernel", "packed bytes", "refused"]
-    show.print_table(columns, [[row[c] for c in columns] for row in rows])
+        show.as_json({"net": net.name, "isa": _isa.current(), "threads": _threads.get_num_threads(), "operators": found})
+    elif args.lines:
+        for row in found:
+            print(row["line"] or f"# op {row['index']}, {row['type']}: has values that a line cannot hold")
+    else:
+        print(f'net "{net.name}" on {_isa.current()}, up to {_threads.get_num_threads()} threads\n')
+        rows = [(r["index"], r["type"], r["engine"] or "default", r["kernel"], r["packed_bytes"] or "",
+                 "; ".join([*(f"{k} {v}" for k, v in r["facts"].items()),
+                            *(f"{e or 'default'} refused: {why}" for e, why in r["refused"])])) for r in found]
+        show.table(("op", "type", "engine", "kernel", "packed bytes", "notes"), rows, right=("op", "packed bytes"))
+    return 0
 
 
-def explain(predict: Predictor) -> list[dict[str, Any]]:
-    """A row for each operator of a net that has run."""
-    steps = [step for plan in predict.net.last_plans for step in plan.steps_python]
-    rows = []
-    for op, (step, inputs, _) in zip(predict.net.operators, steps):
-        rows.append(
-            {
-                "op": op.definition.index, "type": op.type, "engine": op.engine or "(default)", "kernel": step.kernel,
-                "packed bytes": sum(blob.packed_bytes for blob in inputs) or "",
-                "refused": "; ".join(f"{engine or 'default'}: {why}" for engine, why in op.refused),
-            }
-        )
-    return rows
+def _facts(item: Any, maker: Any) -> dict[str, Any]:
+    from serverquant.cli import replay
+
+    operator = item.operator
+    return {
+        "index": item.index,
+        "type": operator.type,
+        "name": operator.definition.name,
+        "engine": operator.engine,
+        "kernel": item.step.kernel,
+        "facts": {k: v for k, v in item.step.facts.items() if isinstance(v, (str, int, float, bool, tuple))},
+        "refused": operator.refused,
+        "packed_bytes": item.packed_bytes,
+        "line": replay.line(operator.definition.message, item.inputs, maker),
+    }
 
 
-def line_of(op: Any, space: Any) -> dict[str, Any]:
-    """Everything that replaying the operator needs: its definition and its inputs' types, shapes and parameters."""
-    inputs = []
-    for name in op.inputs:
-        blob = space.get(name)
-        if blob.kind == OBJECT:
-            inputs.append({"name": name, "object": True})
-            continue
-        fact: dict[str, Any] = {"name": name, "dtype": dtypes.name(blob.spec().dtype), "dims": list(blob.dims)}
-        if blob.kind == INT8:
-            fact |= {"scale": blob.scale, "zero_point": blob.zero_point}
-        inputs.append(fact)
-    definition = base64.b64encode(op.definition.message.SerializeToString()).decode()
-    return {"type": op.type, "engine": op.engine, "inputs": inputs, "definition": definition}
-
-
-def replay(line: dict[str, Any]) -> Any:
-    """A net of the one operator of a line, on random inputs."""
-    from serverquant.proto import NetDef
-    from serverquant.proto.wire import read_net
-    from serverquant.runtime.workspace import Workspace
-
-    space, random = Workspace(), np.random.default_rng(0)
-    net = NetDef(name="replay")
-    net.op.add().ParseFromString(base64.b64decode(line["definition"]))
-    numbers = {name: number for number, name in dtypes.NAMES.items()}
-    for fact in line["inputs"]:
-        if fact.get("object"):
-            raise ArgumentError(f'input "{fact["name"]}" holds packed weights, which a line cannot carry')
-        dtype = dtypes.NUMPY[numbers[fact["dtype"]]]
-        whole = dtype.kind in "iu"
-        data = random.integers(0, 2 if dtype.itemsize > 1 else 255, fact["dims"]) if whole else random.standard_normal(fact["dims"])
-        blob = space.create(fact["name"])
-        if "scale" in fact:
-            blob.feed_int8(data.astype(dtype), fact["scale"], fact["zero_point"])
-        else:
-            blob.feed(np.asarray(data, dtype))
-    return space.bind(read_net(net))
+def _maker(net: Any) -> Any:
+    """Finds the operator of the init net that packed some weights, with its inputs."""
+    packers = {name: (op, blobs) for op, blobs in net.packers() for name in op.output}
+    return packers.get

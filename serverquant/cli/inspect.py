@@ -1,93 +1,117 @@
-"""Show what a net is made of: operators, shapes, parameters, multiply-adds, memory.
+"""Show what a net is made of: operators, shapes, parameters, multiply-adds, memory; or draw it.
 
-Shapes need a run: give --input, as for run. --dot prints a drawing for graphviz.
+    serverquant inspect init_net.pb predict_net.pb --shape data=1x3x224x224 --draw net.svg
+
+Shapes and costs need the inputs (--feed or --shape); one NetDef alone is listed without them.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
+from pathlib import Path
 from typing import Any
 
-from serverquant.cli import nets, show
-from serverquant.predictor import Predictor
+from serverquant._base.errors import ArgumentError, ParseError
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    nets.add_net(parser)
-    nets.add_feeds(parser)
-    parser.add_argument("--dot", action="store_true", help="print the net as a DOT graph")
+def arguments(parser: argparse.ArgumentParser) -> None:
+    from serverquant.cli import nets
+
+    nets.arguments(parser)
+    parser.add_argument("--draw", metavar="FILE", help="draw the net: .svg or .dot")
 
 
-def run(args: argparse.Namespace) -> None:
-    with nets.load_net(args) as predict:
-        if args.dot:
-            print(dot(predict))
-            return
-        given = nets.feeds(args, predict)
-        if given:
-            predict(given)
-        report = describe(predict)
+def main(args: argparse.Namespace) -> int:
+    from serverquant.cli import drawing, show
+
+    if args.draw and Path(args.draw).suffix not in (".svg", ".dot"):
+        raise ArgumentError(f"--draw {args.draw}: the name must end in .svg or .dot")
+    proto, found = _looked_at(args)
+    if args.draw:
+        draw = drawing.svg if args.draw.endswith(".svg") else drawing.dot
+        Path(args.draw).write_text(draw(proto, {o["index"]: " ".join(o["shapes"]) for o in found["operators"]}))
     if args.json:
-        show.print_json(report)
-        return
-    print(predict_line(report))
-    rows = [
-        (op["index"], op["type"], op["engine"], ", ".join(op["inputs"]), ", ".join(op["outputs"]),
-         "; ".join("x".join(map(str, s)) for s in op["shapes"]), f"{op['multiply_adds']:,}" if op["multiply_adds"] else "")
-        for op in report["operators"]
-    ]
-    show.print_table(["op", "type", "engine", "inputs", "outputs", "shapes", "multiply-adds"], rows)
+        show.as_json(found)
+    elif not args.draw:
+        _print(found)
+    return 0
 
 
-def predict_line(report: dict[str, Any]) -> str:
-    return (
-        f"net {report['name']}: {len(report['operators'])} operators, inputs {', '.join(report['inputs'])}, outputs "
-        f"{', '.join(report['outputs'])}; {report['parameters']:,} parameters in {report['parameter_bytes']:,} bytes, "
-        f"{report['blob_bytes']:,} bytes of inner blobs, {report['multiply_adds']:,} multiply-adds"
-    )
+def _looked_at(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
+    """(the net's message, what there is to say of it)."""
+    from serverquant.cli import nets
+    from serverquant.proto.io import load_net
 
-
-def describe(predict: Predictor) -> dict[str, Any]:
-    """Facts of a net; shapes and what follows from them are empty before its first run."""
-    space = predict.net.store
-    operators = []
-    for op in predict.net.operators:
-        outputs = [space.get(name) for name in op.outputs]
-        operators.append(
-            {
-                "index": op.definition.index, "type": op.type, "engine": op.engine, "name": op.definition.name,
-                "inputs": list(op.inputs), "outputs": list(op.outputs), "shapes": [list(b.dims) for b in outputs],
-                "bytes": sum(b.nbytes for b in outputs), "multiply_adds": multiply_adds(op, space),
-            }
-        )
-    return {
-        "name": predict.name, "inputs": predict.inputs, "outputs": predict.outputs,
-        "parameters": sum(math.prod(dims) for dims in predict.parameters.values()), "parameter_bytes": predict.nbytes,
-        "blob_bytes": sum(op["bytes"] for op in operators),
-        "multiply_adds": sum(op["multiply_adds"] for op in operators), "operators": operators,
+    if args.predict is None:
+        try:
+            proto = load_net(args.init)
+        except ParseError:
+            pass  # a MetaNetDef, then: the predictor says what is wrong if it is none
+        else:
+            return proto, _bare(proto)
+    net = nets.open_net(args)
+    found = _bare(net.proto)
+    found |= {
+        "inputs": net.inputs,
+        "outputs": net.outputs,
+        "parameters": {name: list(dims) for name, dims in net.parameters.items()},
+        "parameter_bytes": net.nbytes,
     }
+    if args.feed or args.shape or args.spec:
+        net(nets.inputs(args, net))
+        _add_costs(found, list(nets.planned(net)))
+    return net.proto, found
 
 
-def multiply_adds(op: Any, space: Any) -> int:
-    """Of a convolution or fully connected layer: outputs times the weights of one; 0 for others."""
-    if not any(word in op.type for word in ("Conv", "FC")) or "Pack" in op.type:
-        return 0
-    out, weight = space.get(op.outputs[0]), space.get(op.inputs[1])
-    outputs = weight.dims[0] if weight.dims else 0
-    return math.prod(out.dims) * math.prod(weight.dims) // outputs if outputs and not out.is_empty else 0
+def _bare(proto: Any) -> dict[str, Any]:
+    operators = [
+        {"index": i, "type": op.type, "name": op.name, "engine": op.engine, "inputs": list(op.input),
+         "outputs": list(op.output), "shapes": [], "multiply_adds": None}
+        for i, op in enumerate(proto.op)
+    ]
+    return {"name": proto.name, "inputs": list(proto.external_input), "outputs": list(proto.external_output),
+            "operators": operators}
 
 
-def dot(predict: Predictor) -> str:
-    """Operators as boxes, blobs as arrows; parameters are left out."""
-    lines = [f'digraph "{predict.name}" {{', "  node [shape=box, fontname=sans]"]
-    source = {name: f'"{name}"' for name in predict.inputs}
-    lines += [f'  "{name}" [shape=oval]' for name in predict.inputs]
-    for op in predict.net.operators:
-        node = f"op{op.definition.index}"
-        lines.append(f'  {node} [label="{op.type}{" " + op.engine if op.engine else ""}"]')
-        lines += [f'  {source[name]} -> {node} [label="{name}"]' for name in op.inputs if name in source]
-        source.update(dict.fromkeys(op.outputs, node))
-    for name in predict.outputs:
-        lines += [f'  "{name}" [shape=oval]', f'  {source[name]} -> "{name}"']
-    return "\n".join([*lines, "}"])
+def _add_costs(found: dict[str, Any], planned: list[Any]) -> None:
+    from serverquant.cli import show
+
+    made: dict[str, int] = {}
+    for item in planned:
+        row = found["operators"][item.index]
+        row["shapes"] = [show.dims(blob.dims) for blob in item.outputs]
+        row["multiply_adds"] = item.multiply_adds
+        made |= {blob.name: blob.nbytes for blob in item.outputs}
+    found["multiply_adds"] = sum(item.multiply_adds for item in planned)
+    found["activation_bytes"] = sum(made.values())
+    blobs = {id(blob): item for item in planned for blob in item.inputs}
+    found["packed_bytes"] = sum(item.packed_bytes for item in {id(i): i for i in blobs.values()}.values())
+    found["largest_activation"] = max(made, key=lambda name: made[name], default="")
+
+
+def _print(found: dict[str, Any]) -> None:
+    from serverquant.cli import show
+
+    print(f'net "{found["name"]}": {len(found["operators"])} operators, '
+          f"{', '.join(found['inputs'][:8])} -> {', '.join(found['outputs'])}\n")
+    rows = [(o["index"], o["type"], o["engine"], " ".join(o["inputs"]), " ".join(o["outputs"]), " ".join(o["shapes"]),
+             show.amount(o["multiply_adds"]) if o["multiply_adds"] else "") for o in found["operators"]]
+    show.table(("op", "type", "engine", "inputs", "outputs", "shape", "madds"), rows, right=("op", "madds"))
+    print()
+    if "parameters" in found:
+        numbers = sum(_size(dims) for dims in found["parameters"].values())
+        print(f"parameters     {show.amount(numbers)} in {len(found['parameters'])} blobs, "
+              f"{show.amount(found['parameter_bytes'], 'B')}")
+    if "multiply_adds" in found:
+        print(f"multiply-adds  {show.amount(found['multiply_adds'])}")
+        print(f"activations    {show.amount(found['activation_bytes'], 'B')}; largest: {found['largest_activation']}")
+        print(f"packed weights {show.amount(found['packed_bytes'], 'B')}")
+    elif "parameters" in found:
+        print("shapes and multiply-adds: give inputs with --shape or --feed")
+
+
+def _size(dims: list[int]) -> int:
+    size = 1
+    for n in dims:
+        size *= n
+    return size

@@ -1,91 +1,80 @@
-"""What several verbs share: loading a net, feeding it."""
+"""What verbs that run a net share: its files on the command line, its predictor, its operators after a run."""
 
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-import numpy as np
-
+from serverquant._base import _threads
 from serverquant._base.errors import ArgumentError
+from serverquant.blobs._blob import Blob
+from serverquant.blobs.spec import OBJECT
+from serverquant.cli import feeds
 from serverquant.predictor import Predictor, load
+from serverquant.runtime._plan import Step
+from serverquant.runtime.operator import Operator
 
-IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm")
-
-
-def add_net(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("nets", nargs="+", metavar="NET", help="init net and predict net (.pb, .pbtxt), or one MetaNetDef")
+WEIGHTED = {"Conv", "Conv1D", "Conv2D", "Conv3D", "FC"}
 
 
-def add_feeds(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--input", action="append", default=[], metavar="[NAME=]WHAT",
-        help="a .npy or .npz file, an image, random:DIMS (random:1x3x224x224), or a .json file of these by name",
-    )
-    parser.add_argument("--size", help="images: WIDTHxHEIGHT to scale to")
-    parser.add_argument("--mean", default="0", help="images: subtracted, one number or one a channel, comma between")
-    parser.add_argument("--std", default="1", help="images: divided by, like --mean")
-    parser.add_argument("--scale", type=float, default=1.0, help="images: multiplied first, such as 0.00392157")
-    parser.add_argument("--layout", choices=["NCHW", "NHWC"], default="NCHW", help="images: order of the dims")
-    parser.add_argument("--color", choices=["RGB", "BGR", "gray"], default="RGB", help="images: channels")
+def arguments(parser: argparse.ArgumentParser, optional: bool = False) -> None:
+    """The net's files, its feeds, and the number of threads."""
+    parser.add_argument("init", metavar="INIT_NET", help="init net (.pb, .pbtxt), or a MetaNetDef by itself",
+                        nargs="?" if optional else None)
+    parser.add_argument("predict", metavar="PREDICT_NET", nargs="?", help="predict net (.pb, .pbtxt)")
+    parser.add_argument("--threads", type=int, help="threads of the kernels (default: the CPUs at hand)")
+    feeds.arguments(parser)
 
 
-def load_net(args: argparse.Namespace) -> Predictor:
-    if len(args.nets) > 2:
-        raise ArgumentError(f"give an init net and a predict net, not {len(args.nets)} files")
-    for path in args.nets:
-        if not Path(path).exists():
-            raise FileNotFoundError(f"no such file: {path}")
-    return load(*args.nets)
+def open_net(args: argparse.Namespace) -> Predictor:
+    """The predictor of the files on the command line."""
+    if args.threads is not None:
+        _threads.set_num_threads(args.threads)
+    return load(args.init, args.predict)
 
 
-def feeds(args: argparse.Namespace, predict: Predictor) -> dict[str, np.ndarray]:
-    """Input name -> array, from the command line."""
-    given: dict[str, np.ndarray] = {}
-    for text in args.input:
-        name, equals, what = text.partition("=")
-        if what.endswith(".json") or (not equals and name.endswith(".json")):
-            spec = json.loads(Path(what or name).read_text())
-            given.update({key: _value(value, args) for key, value in spec.items()})
-        elif equals:
-            given[name] = _value(what, args)
-        elif name.endswith(".npz"):
-            given.update(np.load(name))
-        else:
-            free = [n for n in predict.inputs if n not in given]
-            if not free:
-                raise ArgumentError(f"{text}: the net has no further input; its inputs are {predict.inputs}")
-            given[free[0]] = _value(name, args)
-    return given
+def inputs(args: argparse.Namespace, net: Predictor) -> dict[str, Any]:
+    """All inputs of the net; ArgumentError says which are missing and how to give them."""
+    found = feeds.from_arguments(args, net.inputs)
+    missing = [name for name in net.inputs if name not in found]
+    if missing:
+        raise ArgumentError(
+            f'net "{net.name}" needs input {", ".join(missing)}: give --feed {missing[0]}=FILE, '
+            f"or --shape {missing[0]}=DIMS for random numbers"
+        )
+    return found
 
 
-def _value(what: Any, args: argparse.Namespace) -> np.ndarray:
-    if isinstance(what, list):
-        return np.array(what, np.float32)
-    if what.startswith("random:"):
-        dims = [int(d) for d in what.removeprefix("random:").split("x") if d]
-        return np.random.default_rng(0).standard_normal(dims, dtype=np.float32)
-    path = Path(what)
-    if path.suffix.lower() in IMAGES:
-        return image(path, args)
-    value = np.load(path)
-    return value[value.files[0]] if hasattr(value, "files") else value
+class Planned(NamedTuple):
+    """An operator as the last run planned it."""
+
+    operator: Operator
+    step: Step
+    inputs: list[Blob]
+    outputs: list[Blob]
+
+    @property
+    def index(self) -> int:
+        return self.operator.definition.index
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiplications of convolutions and fully connected layers, padding included; 0 of others."""
+        kind = self.operator.type.removeprefix("Int8").removesuffix("Relu")
+        if kind not in WEIGHTED or len(self.inputs) < 2:
+            return 0
+        weight, out = self.inputs[1].spec(), self.outputs[0].spec()
+        return out.size * weight.size // weight.dims[0] if weight.size else 0
+
+    @property
+    def packed_bytes(self) -> int:
+        """Bytes of the packed forms of its inputs."""
+        return sum(b.packed_bytes + (b.value.nbytes if b.kind == OBJECT else 0) for b in self.inputs)
 
 
-def image(path: Path, args: argparse.Namespace) -> np.ndarray:
-    """float32 1 x C x H x W (or NHWC): (pixel * scale - mean) / std."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ArgumentError("reading images needs pillow: pip install 'serverquant[cli]'") from error
-    picture = Image.open(path).convert("L" if args.color == "gray" else "RGB")
-    if args.size:
-        width, _, height = args.size.partition("x")
-        picture = picture.resize((int(width), int(height or width)))
-    pixels = np.asarray(picture, np.float32)
-    pixels = pixels[..., None] if pixels.ndim == 2 else pixels[..., ::-1] if args.color == "BGR" else pixels
-    mean, std = (np.array([float(v) for v in text.split(",")], np.float32) for text in (args.mean, args.std))
-    pixels = (pixels * np.float32(args.scale) - mean) / std
-    return np.ascontiguousarray(pixels if args.layout == "NHWC" else pixels.transpose(2, 0, 1))[None]
+def planned(net: Predictor) -> Iterator[Planned]:
+    """The operators of the calling thread's last run, in order."""
+    for plan in net.net.last_plans:
+        for operator, (step, ins, outs) in zip(plan.operators, plan.steps_python):
+            yield Planned(operator, step, ins, outs)

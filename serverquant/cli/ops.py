@@ -1,34 +1,39 @@
-"""List the operators: engines, where they are implemented, native or Python, whether this machine runs them."""
+"""List the operators, their engines, files, and whether this machine runs them; with TYPE, all about one.
+
+    serverquant ops
+    serverquant ops Int8Conv
+    serverquant ops --markdown > docs/operators.md
+"""
 
 from __future__ import annotations
 
 import argparse
-import os
-
-from serverquant.cli import show
-from serverquant.runtime import registry
-from serverquant.runtime.operator import PythonOperator
+from typing import Any
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("type", nargs="?", help="only types that contain this")
-    parser.add_argument("--engine", help="only operators with this engine")
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("type", nargs="?", metavar="TYPE", help="show one operator with its arguments")
+    parser.add_argument("--markdown", action="store_true", help="print the catalogue page")
 
 
-def run(args: argparse.Namespace) -> None:
-    import serverquant.ops  # noqa: F401 - makes the built-in operators known
+def main(args: argparse.Namespace) -> int:
+    from serverquant.cli import catalogue, show
 
-    rows = []
-    for name in registry.types():
-        for engine in registry.engines(name):
-            cls = registry.operator_class(name, engine)
-            if cls is None or (args.type and args.type.lower() not in name.lower()) or (args.engine not in (None, engine)):
-                continue
-            body = "Python" if issubclass(cls, PythonOperator) else "native"
-            file, _, line = registry.where(cls).rpartition(":")
-            rows.append((name, engine or "(default)", body, "yes", f"{os.path.relpath(file)}:{line}"))
-    columns = ["type", "engine", "body", "runs here", "file"]
+    if args.markdown:
+        print(catalogue.markdown(), end="")
+        return 0
+    if args.type:
+        entry = catalogue.entry(args.type)
+        show.as_json(entry) if args.json else print(catalogue.text(entry), end="")
+        return 0
+    entries = catalogue.entries()
     if args.json:
-        show.print_json([dict(zip(columns, row)) for row in rows])
-    else:
-        show.print_table(columns, rows)
+        show.as_json(entries)
+        return 0
+    rows = [(e["type"], i["engine"] or "default", i["body"], "yes" if i["runs"] else f"no: {i['reason']}", i["file"])
+            for e in entries for i in e["engines"]]
+    show.table(("type", "engine", "body", "runs here", "file"), rows)
+    print(f"\n{len(entries)} types, {len(rows)} implementations")
+    return 0
+
+

@@ -1,48 +1,89 @@
-"""Printing: tables (by rich where it is installed), JSON, progress."""
+"""Printing: tables, JSON, progress. rich makes it pretty on a terminal; without rich, or into a file, plain text."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 
-def print_json(value: Any) -> None:
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = ()) -> None:
+    """Print rows below their headers; columns named in `right` are aligned to the right."""
+    text = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty() and _rich_table(headers, text, right):
+        return
+    widths = [max(map(len, column)) for column in zip(headers, *text)]
+    for row in [list(headers), *text]:
+        cells = [c.rjust(w) if h in right else c.ljust(w) for h, c, w in zip(headers, row, widths)]
+        print("  ".join(cells).rstrip())
+
+
+def _rich_table(headers: Sequence[str], rows: list[list[str]], right: Sequence[str]) -> bool:
+    try:
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+    except ImportError:
+        return False
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for name in headers:
+        made.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*map(Text, row))
+    Console().print(made)
+    return True
+
+
+def as_json(value: Any) -> None:
+    """Print one JSON value; numpy scalars and arrays become numbers and lists."""
     print(json.dumps(value, indent=1, default=_plain))
 
 
 def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else str(value)
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return str(value)
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A table; plain columns where rich is missing or the output is no terminal."""
-    texts = [[str(cell) for cell in row] for row in rows]
-    try:
-        if not sys.stdout.isatty():
-            raise ImportError
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(*columns, box=None, header_style="bold")
-        for row in texts:
-            table.add_row(*row)
-        Console().print(table)
-    except ImportError:
-        widths = [max(len(row[i]) for row in [list(columns), *texts]) for i in range(len(columns))]
-        for row in [list(columns), *texts]:
-            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
-
-
-def progress(items: Sequence[Any], what: str) -> Iterator[Any]:
-    """The items, with a bar on stderr where a person watches."""
-    try:
-        if not sys.stderr.isatty():
-            raise ImportError
-        from rich.console import Console
-        from rich.progress import track
-    except ImportError:
-        yield from items
+@contextlib.contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """A bar on stderr while a person waits there; gives the function to call after each of `total` parts."""
+    bar = _rich_bar() if sys.stderr.isatty() else None
+    if bar is None:
+        yield lambda: None
         return
-    yield from track(items, what, console=Console(stderr=True), transient=True)
+    with bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)
+
+
+def _rich_bar() -> Any:
+    try:
+        from rich.console import Console
+        from rich.progress import Progress
+    except ImportError:
+        return None
+    return Progress(console=Console(stderr=True), transient=True)
+
+
+def amount(number: float, unit: str = "") -> str:
+    """1234567 as '1.23 M': three digits and a prefix."""
+    for prefix in ("", "k", "M", "G"):
+        if abs(number) < 1000:
+            break
+        number /= 1000
+    else:
+        prefix = "T"
+    digits = f"{number:.3g}" if abs(number) < 1000 else f"{number:.0f}"
+    return f"{digits} {prefix}{unit}".rstrip()
+
+
+def dims(shape: Sequence[int]) -> str:
+    """(1, 3, 8, 8) as '1x3x8x8'."""
+    return "x".join(map(str, shape)) or "scalar"
