@@ -46,5 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except (ServerquantError, OSError) as error:
-        print(f"serverquant {args.verb}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"serverquant {args.verb}: {_one_line(error)}", file=sys.stderr)
         return 1
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())

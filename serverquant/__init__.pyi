@@ -1,0 +1,15 @@
+from serverquant import core as core
+from serverquant import proto as proto
+from serverquant import workspace as workspace
+from serverquant._base._threads import get_num_threads as get_num_threads
+from serverquant._base._threads import set_num_threads as set_num_threads
+from serverquant._base.errors import ServerquantError as ServerquantError
+from serverquant.blobs.store import Int8 as Int8
+from serverquant.predictor import Predictor as Predictor
+from serverquant.predictor import load as load
+from serverquant.runtime.operator import Operator as Operator
+from serverquant.runtime.operator import PythonOperator as PythonOperator
+from serverquant.runtime.options import options as options
+from serverquant.runtime.registry import register as register
+
+__version__: str

@@ -1,0 +1,64 @@
+"""The front door: names, stubs, documents that are written from the code."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import serverquant
+from serverquant.cli import catalogue
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("name", serverquant.__all__)
+def test_every_public_name_exists(name):
+    assert getattr(serverquant, name) is not None
+    assert name in dir(serverquant)
+
+
+def test_a_wrong_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'laod'"):
+        _ = serverquant.laod
+
+
+def test_the_stub_has_the_same_names():
+    tree = ast.parse((ROOT / "serverquant/__init__.pyi").read_text())
+    stubbed = {alias.asname or alias.name for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom)) for alias in node.names}
+    stubbed |= {node.target.id for node in tree.body if isinstance(node, ast.AnnAssign)}
+    stubbed |= {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert set(serverquant.__all__) <= stubbed
+
+
+def test_the_catalogue_page_is_fresh():
+    code = "from serverquant.cli.catalogue import markdown; print(markdown(), end='')"  # without operators of other tests
+    fresh = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert (ROOT / "docs/operators.md").read_text() == fresh, "run serverquant ops --markdown > docs/operators.md"
+
+
+def test_every_operator_is_documented():
+    for entry in catalogue.entries():
+        if entry["engines"][0]["file"].startswith("serverquant/"):
+            assert entry["doc"], entry["type"]
+            for argument in entry["arguments"]:
+                assert argument["doc"], f"{entry['type']}: {argument['name']}"
+
+
+def test_links_in_documents_lead_somewhere():
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md"])
+def test_python_in_documents_runs(page, monkeypatch):
+    """The blocks of a page run one after the other, in one namespace, from the project's folder."""
+    monkeypatch.chdir(ROOT)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    assert blocks
+    subprocess.run([sys.executable, "-c", "\n".join(blocks)], check=True, capture_output=True, text=True)
