@@ -1,10 +1,10 @@
 """Building nets in Python, with Caffe2's names: operators, nets, blob references, scopes.
 
-    net = core.Net("example")
-    net.AddExternalInput("X", "W", "b")
-    y = net.Relu(net.FC(["X", "W", "b"], "fc"), "y")
-    net.AddExternalOutput(y)
-    workspace.RunNetOnce(net)
+net = core.Net("example")
+net.AddExternalInput("X", "W", "b")
+y = net.Relu(net.FC(["X", "W", "b"], "fc"), "y")
+net.AddExternalOutput(y)
+workspace.RunNetOnce(net)
 """
 
 from __future__ import annotations
@@ -167,7 +167,8 @@ def CreateOperator(
     """An OperatorDef.
 
     inputs, outputs, control_input: names (str, bytes, BlobReference), one or several. arg: Argument messages.
-    kwargs: arguments by name: numbers, bools, strings, bytes, numpy scalars and arrays, lists of these, NetDefs, messages.
+    kwargs: arguments by name: numbers, bools, strings, bytes, numpy scalars and arrays, lists of these, NetDefs and
+    other messages.
     """
     operator = proto.OperatorDef(type=operator_type, name=name)
     operator.input.extend(blob_name(n) for n in _names(inputs))
@@ -236,7 +237,8 @@ class Net:
         return self._net.name
 
     def __repr__(self) -> str:
-        return f'<Net "{self.Name()}": {len(self._net.op)} operators, inputs {", ".join(self._net.external_input) or "none"}>'
+        inputs = ", ".join(self._net.external_input) or "none"
+        return f'<Net "{self.Name()}": {len(self._net.op)} operators, inputs {inputs}>'
 
     # ---- names ----------------------------------------------------------------------------------------------------
 

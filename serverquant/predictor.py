@@ -40,7 +40,9 @@ class Predictor:
         made = {name for op in net.op for name in op.output}
         used = list(dict.fromkeys([*net.external_input, *(n for op in net.op for n in op.input)]))
         self.name: str = net.name
-        self.inputs: list[str] = [n for n in used if n not in self._weights and (n in net.external_input or n not in made)]
+        self.inputs: list[str] = [
+            n for n in used if n not in self._weights and (n in net.external_input or n not in made)
+        ]
         self.outputs: list[str] = list(net.external_output) or list(net.op[-1].output if net.op else ())
         if not net.op:
             raise NetError(f'net "{net.name}" has no operators')
@@ -170,5 +172,7 @@ def _from_meta_net(source: Any) -> tuple[Any, Any]:
     nets = {entry.key: entry.value for entry in meta.nets}
     if names.PREDICT_NET_TYPE not in nets:
         shown = str(source) if isinstance(source, (str, Path)) else "the message"
-        raise ParseError(f"{shown} is a MetaNetDef without a {names.PREDICT_NET_TYPE}; give the predict net as second argument")
+        raise ParseError(
+            f"{shown} is a MetaNetDef without a {names.PREDICT_NET_TYPE}; give the predict net as second argument"
+        )
     return nets.get(names.PREDICT_INIT_NET_TYPE), nets[names.PREDICT_NET_TYPE]

@@ -179,7 +179,8 @@ class _BlobDict(MutableMapping[str, Any]):
         return HasBlob(name)
 
     def __repr__(self) -> str:
-        return f"<{len(self)} blobs of workspace {_current!r}: {', '.join(Blobs()[:8])}{', ...' if len(self) > 8 else ''}>"
+        some = ", ".join(Blobs()[:8]) + (", ..." if len(self) > 8 else "")
+        return f"<{len(self)} blobs of workspace {_current!r}: {some}>"
 
 
 blobs = _BlobDict()
@@ -191,7 +192,7 @@ blobs = _BlobDict()
 def CreateNet(net: Any, overwrite: bool = False, input_blobs: Iterable[Any] = ()) -> bool:
     """Check a net and keep it by its name; blobs named in `input_blobs` are created first, empty, if they are missing.
 
-    Raises NetError for a name that is taken (unless `overwrite`) or an input that nothing makes, MissingBlobError for an
+    Raises NetError for a name taken (unless `overwrite`) or an input that nothing makes, MissingBlobError for an
     input blob that does not exist, UnknownOperatorError, ArgumentError; nothing has changed then.
     """
     for name in input_blobs:
@@ -246,7 +247,7 @@ def RunOperatorsOnce(operators: Iterable[Any]) -> bool:
 def BenchmarkNet(name: Any, warmup_runs: int, main_runs: int, run_individual: bool) -> list[float]:
     """Mean milliseconds of a run; with `run_individual` followed by the mean of each operator."""
     if warmup_runs < 0 or main_runs < 1:
-        raise ArgumentError(f"BenchmarkNet needs warmup_runs >= 0 and main_runs >= 1, not {warmup_runs} and {main_runs}")
+        raise ArgumentError(f"needs warmup_runs >= 0 and main_runs >= 1, not {warmup_runs} and {main_runs}")
     net = current().net(_net_name(name))
     for _ in range(warmup_runs):
         net.run()

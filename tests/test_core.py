@@ -25,9 +25,26 @@ def test_create_operator_takes_every_kind_of_argument():
     inner = core.Net("inner")
     inner.Copy("a", "b")
     op = core.CreateOperator(
-        "Anything", ["x", core.BlobReference("y")], "z", name="n", engine="DNNLOWP", debug_info="here", control_input="c",
-        i=3, f=0.5, b=True, s="text", raw=b"\xff", ints=[1, 2], floats=[1.0, 2], strings=["p", b"q"], net=inner.Proto(),
-        scalar=np.int64(7), array=np.float32([1, 2]), left_out=None, arg=[proto.Argument(name="own", i=9)],
+        "Anything",
+        ["x", core.BlobReference("y")],
+        "z",
+        name="n",
+        engine="DNNLOWP",
+        debug_info="here",
+        control_input="c",
+        i=3,
+        f=0.5,
+        b=True,
+        s="text",
+        raw=b"\xff",
+        ints=[1, 2],
+        floats=[1.0, 2.0],
+        strings=["p", b"q"],
+        net=inner.Proto(),
+        scalar=np.int64(7),
+        array=np.float32([1, 2]),
+        left_out=None,
+        arg=[proto.Argument(name="own", i=9)],
     )
     found = arguments(op)
     assert list(op.input) == ["x", "y"]

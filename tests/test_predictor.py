@@ -50,7 +50,11 @@ def test_inner_blobs_and_int8_values(predict):
 
 @pytest.mark.parametrize(
     ("args", "kwargs", "said"),
-    [((), {}, "needs input data"), ((IMAGES, IMAGES), {}, "takes 1 inputs"), ((), {"dat": IMAGES}, "did you mean data")],
+    [
+        ((), {}, "needs input data"),
+        ((IMAGES, IMAGES), {}, "takes 1 inputs"),
+        ((), {"dat": IMAGES}, "did you mean data"),
+    ],
 )
 def test_wrong_calls(predict, args, kwargs, said):
     with pytest.raises(ArgumentError, match=said):
@@ -124,7 +128,7 @@ def test_closed(predict):
 
 def test_one_meta_net(tmp_path):
     meta = proto.MetaNetDef()
-    for key, path in zip(("predict_init_net", "predict_net"), INT8):
+    for key, path in zip(("PREDICT_INIT_NET_TYPE", "PREDICT_NET_TYPE"), INT8):
         meta.nets.add(key=key).value.CopyFrom(load_net(path))
     save(meta, tmp_path / "meta.pb")
     with serverquant.load(tmp_path / "meta.pb") as whole, serverquant.load(*INT8) as parts:

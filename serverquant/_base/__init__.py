@@ -10,7 +10,7 @@ def _load_openmp() -> None:
     time slice (seen: 16 ms a run became 568). The library reads its environment when it is loaded, once in a process.
     """
     if "GOMP_SPINCOUNT" in os.environ or "OMP_WAIT_POLICY" in os.environ:
-        from serverquant._base import _threads  # noqa: F401
+        from serverquant._base import _threads
         return
     os.environ["GOMP_SPINCOUNT"] = "10000"
     try:

@@ -25,8 +25,12 @@ def parser() -> argparse.ArgumentParser:
     for verb in VERBS:
         module = importlib.import_module(f"serverquant.cli.{verb}")
         about = (module.__doc__ or "").strip()
-        sub = verbs.add_parser(verb, help=about.splitlines()[0].rstrip("."), description=about,
-                               formatter_class=argparse.RawDescriptionHelpFormatter)
+        sub = verbs.add_parser(
+            verb,
+            help=about.splitlines()[0].rstrip("."),
+            description=about,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         sub.add_argument("--json", action="store_true", help="print one JSON value instead of text")
         module.arguments(sub)
         sub.set_defaults(call=module.main)

@@ -1,7 +1,7 @@
 """Time a net, its operators and their types; or one operator from a line of `serverquant explain --lines`.
 
-    serverquant bench init_net.pb predict_net.pb --shape data=1x3x224x224 --runs 50
-    serverquant bench --op 'op { type: "Relu" input: "x" output: "y" } | x=float32:1x64x56x56:-1..1'
+serverquant bench init_net.pb predict_net.pb --shape data=1x3x224x224 --runs 50
+serverquant bench --op 'op { type: "Relu" input: "x" output: "y" } | x=float32:1x64x56x56:-1..1'
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--op", metavar="LINE", help="time one operator from its line")
     parser.add_argument("--runs", type=int, default=30, help="timed runs (default 30)")
     parser.add_argument("--warmup", type=int, default=3, help="runs before them (default 3)")
-    parser.add_argument("--by", choices=("net", "type", "operator"), default="operator", help="how fine (default: operator)")
+    parser.add_argument(
+        "--by", choices=("net", "type", "operator"), default="operator", help="how fine (default: operator)"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -36,9 +38,11 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         show.as_json(found)
         return 0
-    print(f"{found['name']}: median {found['median_us']:.1f} us, least {found['least_us']:.1f}, middle half "
-          f"{found['lower_us']:.1f} to {found['upper_us']:.1f}; {found['runs']} runs, {found['isa']}, "
-          f"up to {found['threads']} threads")
+    print(
+        f"{found['name']}: median {found['median_us']:.1f} us, least {found['least_us']:.1f}, middle half "
+        f"{found['lower_us']:.1f} to {found['upper_us']:.1f}; {found['runs']} runs, {found['isa']}, "
+        f"up to {found['threads']} threads"
+    )
     for key in ("types", "operators"):
         if key in found:
             print()
@@ -50,9 +54,13 @@ def _print_parts(parts: list[dict[str, Any]]) -> None:
     from serverquant.cli import show
 
     total = sum(p["median_us"] for p in parts) or 1.0
-    rows = [(p["name"], f"{p['median_us']:.1f}", f"{p['least_us']:.1f}", f"{p['median_us'] / total:.1%}",
-             _rate(p)) for p in parts]
-    show.table(("part", "median us", "least us", "share", "GOPS"), rows, right=("median us", "least us", "share", "GOPS"))
+    rows = [
+        (p["name"], f"{p['median_us']:.1f}", f"{p['least_us']:.1f}", f"{p['median_us'] / total:.1%}", _rate(p))
+        for p in parts
+    ]
+    show.table(
+        ("part", "median us", "least us", "share", "GOPS"), rows, right=("median us", "least us", "share", "GOPS")
+    )
 
 
 def _rate(part: dict[str, Any]) -> str:
@@ -73,8 +81,11 @@ def _whole_net(args: argparse.Namespace) -> dict[str, Any]:
         parts = list(nets.planned(net))
         if args.by == "operator":
             found["operators"] = [
-                {"name": f"{p.index} {p.operator.type} {p.operator.outputs[0] if p.operator.outputs else ''}",
-                 "multiply_adds": p.multiply_adds, **_summary(list(taken))}
+                {
+                    "name": f"{p.index} {p.operator.type} {p.operator.outputs[0] if p.operator.outputs else ''}",
+                    "multiply_adds": p.multiply_adds,
+                    **_summary(list(taken)),
+                }
                 for p, taken in zip(parts, zip(*runs))
             ]
         found["types"] = _by_type(parts, runs)
@@ -86,8 +97,13 @@ def _by_type(parts: list[Any], runs: list[list[int]]) -> list[dict[str, Any]]:
     rows = []
     for kind in dict.fromkeys(p.operator.type for p in parts):
         mine = [i for i, p in enumerate(parts) if p.operator.type == kind]
-        rows.append({"name": f"{len(mine)} {kind}", "multiply_adds": sum(parts[i].multiply_adds for i in mine),
-                     **_summary([sum(run[i] for i in mine) for run in runs])})
+        rows.append(
+            {
+                "name": f"{len(mine)} {kind}",
+                "multiply_adds": sum(parts[i].multiply_adds for i in mine),
+                **_summary([sum(run[i] for i in mine) for run in runs]),
+            }
+        )
     return sorted(rows, key=lambda row: -row["median_us"])
 
 

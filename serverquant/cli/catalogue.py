@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import serverquant
-import serverquant.ops  # noqa: F401 - makes the built-in operators known
+import serverquant.ops
 from serverquant.runtime import registry
 from serverquant.runtime.operator import PythonOperator
 from serverquant.runtime.schema import MANY
@@ -37,7 +37,9 @@ def entry(op_type: str) -> dict[str, Any]:
         "output_docs": schema.out_doc,
         "inplace": schema.inplace if isinstance(schema.inplace, str) else [list(pair) for pair in schema.inplace],
         "any_argument": schema.takes_anything,
-        "arguments": [{"name": a.name, "kind": a.kind, "default": a.default, "doc": a.doc} for a in schema.args.values()],
+        "arguments": [
+            {"name": a.name, "kind": a.kind, "default": a.default, "doc": a.doc} for a in schema.args.values()
+        ],
         "engines": [_engine(op_type, engine) for engine in registry.engines(op_type)],
     }
 
@@ -48,7 +50,14 @@ def _engine(op_type: str, engine: str) -> dict[str, Any]:
         return {"engine": engine, "body": "", "file": "", "doc": "", "runs": False, "reason": "its module did not load"}
     # A step with a Python body calls the operator's `call`.
     body = "Python" if issubclass(cls, PythonOperator) or hasattr(cls, "call") else "native"
-    return {"engine": engine, "body": body, "file": _file(cls), "doc": inspect.getdoc(cls) or "", "runs": True, "reason": ""}
+    return {
+        "engine": engine,
+        "body": body,
+        "file": _file(cls),
+        "doc": inspect.getdoc(cls) or "",
+        "runs": True,
+        "reason": "",
+    }
 
 
 def _file(cls: type) -> str:
@@ -74,7 +83,9 @@ def _default(arg: dict[str, Any]) -> str:
 def text(entry: dict[str, Any]) -> str:
     """One operator for a terminal."""
     lines = [entry["type"], f"  {entry['doc']}".rstrip(), f"  inputs: {entry['inputs']}   outputs: {entry['outputs']}"]
-    lines += [f"    in   {line}" for line in entry["input_docs"]] + [f"    out  {line}" for line in entry["output_docs"]]
+    lines += [f"    in   {line}" for line in entry["input_docs"]] + [
+        f"    out  {line}" for line in entry["output_docs"]
+    ]
     if entry["inplace"]:
         lines.append(f"  in place: {_pairs(entry['inplace'])}")
     lines += ["  arguments:"] * bool(entry["arguments"])
@@ -107,10 +118,14 @@ def _section(group: list[dict[str, Any]]) -> str:
     if first["inplace"]:
         lines.append(f"- in place: {_pairs(first['inplace'])}")
     for e in group:
-        how = ", ".join(f"{i['engine'] or 'default'} ({i['body']}, `{i['file'].rpartition(':')[0]}`)" for i in e["engines"])
+        how = ", ".join(
+            f"{i['engine'] or 'default'} ({i['body']}, `{i['file'].rpartition(':')[0]}`)" for i in e["engines"]
+        )
         lines.append(f"- engines of {e['type']}: {how}")
     if first["arguments"]:
         lines += ["", "| argument | type | default | |", "|---|---|---|---|"]
-        lines += [f"| {a['name']} | {a['kind']} | {_default(a)} | {a['doc'].replace('|', chr(92) + '|')} |"
-                  for a in first["arguments"]]
+        lines += [
+            f"| {a['name']} | {a['kind']} | {_default(a)} | {a['doc'].replace('|', chr(92) + '|')} |"
+            for a in first["arguments"]
+        ]
     return "\n".join(line.rstrip() for line in lines) + "\n"

@@ -1,6 +1,6 @@
 """Convert a net between binary (.pb) and text (.pbtxt); NetDef and MetaNetDef are told apart.
 
-    serverquant convert predict_net.pb predict_net.pbtxt
+serverquant convert predict_net.pb predict_net.pbtxt
 """
 
 from __future__ import annotations

@@ -26,7 +26,9 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         show.as_json(found)
     else:
-        show.table(("", ""), [(key.replace("_", " "), _text(value)) for key, value in found.items() if key != "problems"])
+        show.table(
+            ("", ""), [(key.replace("_", " "), _text(value)) for key, value in found.items() if key != "problems"]
+        )
         for problem in found["problems"]:
             print(f"\n! {problem}")
         if not found["problems"]:
@@ -39,7 +41,7 @@ def facts() -> dict[str, Any]:
     import numpy as np
 
     import serverquant
-    import serverquant.ops  # noqa: F401 - makes the built-in operators known
+    import serverquant.ops
     from serverquant._base import _isa, _threads
     from serverquant.kernels import table
     from serverquant.runtime import registry
@@ -67,11 +69,16 @@ def facts() -> dict[str, Any]:
 
 
 def _problems(found: dict[str, Any]) -> list[str]:
-    problems = [f"{name} is missing ({what}): pip install 'serverquant[cli]'"
-                for name, what in EXTRAS.items() if found[name] == "missing"]
+    problems = [
+        f"{name} is missing ({what}): pip install 'serverquant[cli]'"
+        for name, what in EXTRAS.items()
+        if found[name] == "missing"
+    ]
     if not _is_safe(found["protobuf"]):
-        problems.append(f"protobuf {found['protobuf']} has known weaknesses against hostile messages; "
-                        f"use {' or '.join('.'.join(map(str, v)) for v in SAFE_PROTOBUF.values())} or newer")
+        problems.append(
+            f"protobuf {found['protobuf']} has known weaknesses against hostile messages; "
+            f"use {' or '.join('.'.join(map(str, v)) for v in SAFE_PROTOBUF.values())} or newer"
+        )
     if found["isa"] != found["isa_of_the_machine"]:
         problems.append(f"SERVERQUANT_ISA lowers {found['isa_of_the_machine']} to {found['isa']}: slower than need be")
     if found["openmp"] and not isinstance(found["openmp"], int):

@@ -68,8 +68,10 @@ def _curve(start: tuple[float, float], end: tuple[float, float], name: str) -> s
     x0, y0 = start[0] + BOX_WIDTH / 2, start[1] + BOX_HEIGHT
     x1, y1 = end[0] + BOX_WIDTH / 2, end[1]
     bend = (y1 - y0) / 2
-    return (f'<path d="M{x0:.0f} {y0:.0f} C{x0:.0f} {y0 + bend:.0f} {x1:.0f} {y1 - bend:.0f} {x1:.0f} {y1:.0f}" '
-            f'fill="none" stroke="#888"><title>{escape(name)}</title></path>')
+    return (
+        f'<path d="M{x0:.0f} {y0:.0f} C{x0:.0f} {y0 + bend:.0f} {x1:.0f} {y1 - bend:.0f} {x1:.0f} {y1:.0f}" '
+        f'fill="none" stroke="#888"><title>{escape(name)}</title></path>'
+    )
 
 
 def _box(place: tuple[float, float], op: Any, shape: str) -> str:
@@ -77,6 +79,8 @@ def _box(place: tuple[float, float], op: Any, shape: str) -> str:
     fill = "#dbeafe" if op.type.startswith("Int8") or op.engine == "DNNLOWP" else "#f3f4f6"
     middle = x + BOX_WIDTH / 2
     below = " ".join(filter(None, (op.output[0] if op.output else "", shape)))
-    return (f'<rect x="{x:.0f}" y="{y:.0f}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="6" fill="{fill}" stroke="#555"/>'
-            f'<text x="{middle:.0f}" y="{y + 17:.0f}" font-weight="bold">{escape(op.type)}</text>'
-            f'<text x="{middle:.0f}" y="{y + 32:.0f}" font-size="10" fill="#444">{escape(below[:34])}</text>')
+    return (
+        f'<rect x="{x:.0f}" y="{y:.0f}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="6" fill="{fill}" stroke="#555"/>'
+        f'<text x="{middle:.0f}" y="{y + 17:.0f}" font-weight="bold">{escape(op.type)}</text>'
+        f'<text x="{middle:.0f}" y="{y + 32:.0f}" font-size="10" fill="#444">{escape(below[:34])}</text>'
+    )

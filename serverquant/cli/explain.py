@@ -1,6 +1,6 @@
 """Say for each operator which engine and kernel runs it, why others were refused, and give a line to replay it.
 
-    serverquant explain init_net.pb predict_net.pb --shape data=1x3x224x224 --lines
+serverquant explain init_net.pb predict_net.pb --shape data=1x3x224x224 --lines
 """
 
 from __future__ import annotations
@@ -25,15 +25,30 @@ def main(args: argparse.Namespace) -> int:
     maker = _maker(net)
     found = [_facts(item, maker) for item in nets.planned(net)]
     if args.json:
-        show.as_json({"net": net.name, "isa": _isa.current(), "threads": _threads.get_num_threads(), "operators": found})
+        show.as_json(
+            {"net": net.name, "isa": _isa.current(), "threads": _threads.get_num_threads(), "operators": found}
+        )
     elif args.lines:
         for row in found:
             print(row["line"] or f"# op {row['index']}, {row['type']}: has values that a line cannot hold")
     else:
         print(f'net "{net.name}" on {_isa.current()}, up to {_threads.get_num_threads()} threads\n')
-        rows = [(r["index"], r["type"], r["engine"] or "default", r["kernel"], r["packed_bytes"] or "",
-                 "; ".join([*(f"{k} {v}" for k, v in r["facts"].items()),
-                            *(f"{e or 'default'} refused: {why}" for e, why in r["refused"])])) for r in found]
+        rows = [
+            (
+                r["index"],
+                r["type"],
+                r["engine"] or "default",
+                r["kernel"],
+                r["packed_bytes"] or "",
+                "; ".join(
+                    [
+                        *(f"{k} {v}" for k, v in r["facts"].items()),
+                        *(f"{e or 'default'} refused: {why}" for e, why in r["refused"]),
+                    ]
+                ),
+            )
+            for r in found
+        ]
         show.table(("op", "type", "engine", "kernel", "packed bytes", "notes"), rows, right=("op", "packed bytes"))
     return 0
 

@@ -17,8 +17,22 @@ from serverquant.blobs import dtypes
 from serverquant.blobs.store import Int8, closest
 
 _DTYPES = {str(dtype): dtype for number, dtype in dtypes.NUMPY.items() if number != dtypes.STRING}
-_SPEC_KEYS = ("path", "key", "value", "random", "dtype", "low", "high", "int8",
-              "size", "mean", "std", "scale", "layout", "color")
+_SPEC_KEYS = (
+    "path",
+    "key",
+    "value",
+    "random",
+    "dtype",
+    "low",
+    "high",
+    "int8",
+    "size",
+    "mean",
+    "std",
+    "scale",
+    "layout",
+    "color",
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +68,7 @@ class ImageRule:
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (1, pixels.shape[2]):
                 raise ArgumentError(f"{name} has {len(values)} values for {pixels.shape[2]} channels")
-        pixels = (pixels * np.float32(self.scale) - np.float32(self.mean)) / np.float32(self.std)
+        pixels = (pixels * np.float32(self.scale) - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return np.ascontiguousarray(pixels.transpose(2, 0, 1) if self.layout == "NCHW" else pixels)[None]
 
 
@@ -64,10 +78,20 @@ class ImageRule:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options that say what a net's inputs get."""
     group = parser.add_argument_group("inputs")
-    group.add_argument("--feed", action="append", default=[], metavar="[NAME=]FILE",
-                       help=".npy, .npz (FILE:KEY for one array) or an image; several images of one name are a batch")
-    group.add_argument("--shape", action="append", default=[], metavar="[NAME=]DIMS[:DTYPE]",
-                       help="random numbers of this shape, such as data=1x3x224x224 or ids=8:int64")
+    group.add_argument(
+        "--feed",
+        action="append",
+        default=[],
+        metavar="[NAME=]FILE",
+        help=".npy, .npz (FILE:KEY for one array) or an image; several images of one name are a batch",
+    )
+    group.add_argument(
+        "--shape",
+        action="append",
+        default=[],
+        metavar="[NAME=]DIMS[:DTYPE]",
+        help="random numbers of this shape, such as data=1x3x224x224 or ids=8:int64",
+    )
     group.add_argument("--spec", metavar="FILE.json", help="feeds as JSON: {name: {path|value|random: ..., size: ...}}")
     group.add_argument("--seed", type=int, default=0, help="of random numbers (default 0)")
     group.add_argument("--size", metavar="HxW", help="resize images")
@@ -95,7 +119,9 @@ def from_arguments(args: argparse.Namespace, inputs: Sequence[str]) -> dict[str,
         found[name] = random_array(random, *_shape(shape))
     for name in found:
         if name not in inputs:
-            raise ArgumentError(f'the net has no input "{name}"{closest(name, list(inputs))}; it has {", ".join(inputs)}')
+            raise ArgumentError(
+                f'the net has no input "{name}"{closest(name, list(inputs))}; it has {", ".join(inputs)}'
+            )
     return found
 
 
@@ -151,7 +177,9 @@ def _load_npz(path: Path) -> dict[str, np.ndarray]:
 
 def _batch(name: str, values: list[np.ndarray]) -> np.ndarray:
     if len({v.shape[1:] for v in values}) > 1:
-        raise ArgumentError(f'the files fed to "{name}" have different shapes ({", ".join(str(v.shape) for v in values)}); use --size')
+        raise ArgumentError(
+            f'the files fed to "{name}" have different shapes ({", ".join(str(v.shape) for v in values)}); use --size'
+        )
     return np.concatenate(values)
 
 
@@ -171,7 +199,9 @@ def _from_spec(path: str, rule: ImageRule, random: np.random.Generator) -> dict[
 def _from_entry(name: str, entry: Mapping[str, Any], rule: ImageRule, random: np.random.Generator) -> Any:
     for key in entry:
         if key not in _SPEC_KEYS:
-            raise ArgumentError(f'"{name}" has unknown key {key}{closest(key, list(_SPEC_KEYS))}; known: {", ".join(_SPEC_KEYS)}')
+            raise ArgumentError(
+                f'"{name}" has unknown key {key}{closest(key, list(_SPEC_KEYS))}; known: {", ".join(_SPEC_KEYS)}'
+            )
     if "path" in entry:
         paths = [entry["path"]] if isinstance(entry["path"], str) else entry["path"]
         key = f":{entry['key']}" if "key" in entry else ""
@@ -179,15 +209,19 @@ def _from_entry(name: str, entry: Mapping[str, Any], rule: ImageRule, random: np
     elif "value" in entry:
         array = np.array(entry["value"], _dtype(entry["dtype"]) if "dtype" in entry else None)
     elif "random" in entry:
-        array = random_array(random, tuple(entry["random"]), _dtype(entry.get("dtype", "float32")),
-                             entry.get("low"), entry.get("high"))
+        array = random_array(
+            random, tuple(entry["random"]), _dtype(entry.get("dtype", "float32")), entry.get("low"), entry.get("high")
+        )
     else:
         raise ArgumentError(f'"{name}" needs one of path, value, random')
     if array.dtype == np.float64 and "dtype" not in entry:
         array = array.astype(np.float32)
     if "int8" in entry:
-        return Int8(array.astype(np.uint8) if array.dtype == np.int64 else array,
-                    entry["int8"]["scale"], entry["int8"]["zero_point"])
+        return Int8(
+            array.astype(np.uint8) if array.dtype == np.int64 else array,
+            entry["int8"]["scale"],
+            entry["int8"]["zero_point"],
+        )
     return array
 
 

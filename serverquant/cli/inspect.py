@@ -65,12 +65,24 @@ def _looked_at(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
 
 def _bare(proto: Any) -> dict[str, Any]:
     operators = [
-        {"index": i, "type": op.type, "name": op.name, "engine": op.engine, "inputs": list(op.input),
-         "outputs": list(op.output), "shapes": [], "multiply_adds": None}
+        {
+            "index": i,
+            "type": op.type,
+            "name": op.name,
+            "engine": op.engine,
+            "inputs": list(op.input),
+            "outputs": list(op.output),
+            "shapes": [],
+            "multiply_adds": None,
+        }
         for i, op in enumerate(proto.op)
     ]
-    return {"name": proto.name, "inputs": list(proto.external_input), "outputs": list(proto.external_output),
-            "operators": operators}
+    return {
+        "name": proto.name,
+        "inputs": list(proto.external_input),
+        "outputs": list(proto.external_output),
+        "operators": operators,
+    }
 
 
 def _add_costs(found: dict[str, Any], planned: list[Any]) -> None:
@@ -92,16 +104,30 @@ def _add_costs(found: dict[str, Any], planned: list[Any]) -> None:
 def _print(found: dict[str, Any]) -> None:
     from serverquant.cli import show
 
-    print(f'net "{found["name"]}": {len(found["operators"])} operators, '
-          f"{', '.join(found['inputs'][:8])} -> {', '.join(found['outputs'])}\n")
-    rows = [(o["index"], o["type"], o["engine"], " ".join(o["inputs"]), " ".join(o["outputs"]), " ".join(o["shapes"]),
-             show.amount(o["multiply_adds"]) if o["multiply_adds"] else "") for o in found["operators"]]
+    print(
+        f'net "{found["name"]}": {len(found["operators"])} operators, '
+        f"{', '.join(found['inputs'][:8])} -> {', '.join(found['outputs'])}\n"
+    )
+    rows = [
+        (
+            o["index"],
+            o["type"],
+            o["engine"],
+            " ".join(o["inputs"]),
+            " ".join(o["outputs"]),
+            " ".join(o["shapes"]),
+            show.amount(o["multiply_adds"]) if o["multiply_adds"] else "",
+        )
+        for o in found["operators"]
+    ]
     show.table(("op", "type", "engine", "inputs", "outputs", "shape", "madds"), rows, right=("op", "madds"))
     print()
     if "parameters" in found:
         numbers = sum(_size(dims) for dims in found["parameters"].values())
-        print(f"parameters     {show.amount(numbers)} in {len(found['parameters'])} blobs, "
-              f"{show.amount(found['parameter_bytes'], 'B')}")
+        print(
+            f"parameters     {show.amount(numbers)} in {len(found['parameters'])} blobs, "
+            f"{show.amount(found['parameter_bytes'], 'B')}"
+        )
     if "multiply_adds" in found:
         print(f"multiply-adds  {show.amount(found['multiply_adds'])}")
         print(f"activations    {show.amount(found['activation_bytes'], 'B')}; largest: {found['largest_activation']}")

@@ -20,6 +20,8 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         show.as_json([row._asdict() for row in rows])
         return 0
-    cells = [(r.family, r.name, r.isa, show.dims(r.tile) if r.tile else "", "yes" if r.supported else "no") for r in rows]
+    cells = [
+        (r.family, r.name, r.isa, show.dims(r.tile) if r.tile else "", "yes" if r.supported else "no") for r in rows
+    ]
     show.table(("family", "kernel", "isa", "tile", "runs here"), cells)
     return 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from serverquant._base import _threads
 from serverquant._base.errors import ArgumentError
@@ -20,8 +21,12 @@ WEIGHTED = {"Conv", "Conv1D", "Conv2D", "Conv3D", "FC"}
 
 def arguments(parser: argparse.ArgumentParser, optional: bool = False) -> None:
     """The net's files, its feeds, and the number of threads."""
-    parser.add_argument("init", metavar="INIT_NET", help="init net (.pb, .pbtxt), or a MetaNetDef by itself",
-                        nargs="?" if optional else None)
+    parser.add_argument(
+        "init",
+        metavar="INIT_NET",
+        help="init net (.pb, .pbtxt), or a MetaNetDef by itself",
+        nargs="?" if optional else None,
+    )
     parser.add_argument("predict", metavar="PREDICT_NET", nargs="?", help="predict net (.pb, .pbtxt)")
     parser.add_argument("--threads", type=int, help="threads of the kernels (default: the CPUs at hand)")
     feeds.arguments(parser)
@@ -46,7 +51,8 @@ def inputs(args: argparse.Namespace, net: Predictor) -> dict[str, Any]:
     return found
 
 
-class Planned(NamedTuple):
+@dataclass
+class Planned:
     """An operator as the last run planned it."""
 
     operator: Operator

@@ -1,14 +1,13 @@
 """List the operators, their engines, files, and whether this machine runs them; with TYPE, all about one.
 
-    serverquant ops
-    serverquant ops Int8Conv
-    serverquant ops --markdown > docs/operators.md
+serverquant ops
+serverquant ops Int8Conv
+serverquant ops --markdown > docs/operators.md
 """
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,10 +29,11 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         show.as_json(entries)
         return 0
-    rows = [(e["type"], i["engine"] or "default", i["body"], "yes" if i["runs"] else f"no: {i['reason']}", i["file"])
-            for e in entries for i in e["engines"]]
+    rows = [
+        (e["type"], i["engine"] or "default", i["body"], "yes" if i["runs"] else f"no: {i['reason']}", i["file"])
+        for e in entries
+        for i in e["engines"]
+    ]
     show.table(("type", "engine", "body", "runs here", "file"), rows)
     print(f"\n{len(entries)} types, {len(rows)} implementations")
     return 0
-
-

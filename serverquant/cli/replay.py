@@ -2,8 +2,8 @@
 
     op { type: "Relu" input: "x" output: "y" } | x=float32:1x24x12x12:-2.5..3.1
 
-Behind each ` | ` an input: type, shape, range of its values; for an Int8 tensor also `:scale:zero point`. Packed weights
-have no type: the operator that packs them stands before the one that counts.
+Behind each ` | ` an input: type, shape, range of its values; for an Int8 tensor also `:scale:zero point`. Packed
+weights have no type: the operator that packs them stands before the one that counts.
 """
 
 from __future__ import annotations
@@ -59,8 +59,11 @@ def _describe(blob: Blob) -> str:
     if not np.isfinite([float(low), float(high)]).all():
         low, high = -1.0, 1.0
     shape = "x".join(map(str, spec.dims)) or "scalar"
-    text = f"{dtypes.NUMPY[spec.dtype]}:{shape}:{low:.9g}..{high:.9g}" if values.dtype.kind == "f" else (
-        f"{dtypes.NUMPY[spec.dtype]}:{shape}:{int(low)}..{int(high)}")
+    text = (
+        f"{dtypes.NUMPY[spec.dtype]}:{shape}:{low:.9g}..{high:.9g}"
+        if values.dtype.kind == "f"
+        else (f"{dtypes.NUMPY[spec.dtype]}:{shape}:{int(low)}..{int(high)}")
+    )
     return text + (f":{blob.scale:.9g}:{blob.zero_point}" if spec.kind == INT8 else "")
 
 
@@ -76,9 +79,9 @@ def prepare(text: str, seed: int = 0) -> tuple[SimpleNet, int]:
 
 
 def _feed(blob: Blob, text: str, item: str, random: np.random.Generator) -> None:
-    dtype, shape, limits, *parameters = [*text.split(":"), "", ""] if text.count(":") < 2 else text.split(":")
-    low, dots, high = limits.partition("..")
     try:
+        dtype, shape, limits, *parameters = text.split(":")
+        low, _, high = limits.partition("..")
         dims = () if shape == "scalar" else tuple(int(n) for n in shape.split("x"))
         wide = float(low), float(high)
         values = random_array(random, dims, dtype, *wide)

@@ -1,6 +1,6 @@
 """Run a net on files, images or random numbers; print or save its outputs.
 
-    serverquant run init_net.pb predict_net.pb --feed data=cat.png --size 224x224 --scale 0.0039216
+serverquant run init_net.pb predict_net.pb --feed data=cat.png --size 224x224 --scale 0.0039216
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     from serverquant.cli import nets
 
     nets.arguments(parser)
-    parser.add_argument("--output", action="append", metavar="BLOB", help="fetch these blobs instead of the net's outputs")
+    parser.add_argument(
+        "--output", action="append", metavar="BLOB", help="fetch these blobs instead of the net's outputs"
+    )
     parser.add_argument("--save", metavar="FILE", help="write the outputs: .npz, or .npy for one alone")
 
 
@@ -53,7 +55,11 @@ def save(path: Path, found: dict[str, Any]) -> None:
     flat: dict[str, Any] = {}
     for name, value in found.items():
         if hasattr(value, "zero_point"):
-            flat |= {name: value.data, f"{name}__scale": np.float32(value.scale), f"{name}__zero_point": value.zero_point}
+            flat |= {
+                name: value.data,
+                f"{name}__scale": np.float32(value.scale),
+                f"{name}__zero_point": value.zero_point,
+            }
         else:
             flat[name] = value
     with open(path, "wb") as file:  # a file, because savez takes names of arrays for its own parameters' names

@@ -74,14 +74,11 @@ def _rich_bar() -> Any:
 
 def amount(number: float, unit: str = "") -> str:
     """1234567 as '1.23 M': three digits and a prefix."""
-    for prefix in ("", "k", "M", "G"):
-        if abs(number) < 1000:
-            break
+    prefixes = ["", "k", "M", "G", "T"]
+    while abs(number) >= 1000 and len(prefixes) > 1:
         number /= 1000
-    else:
-        prefix = "T"
-    digits = f"{number:.3g}" if abs(number) < 1000 else f"{number:.0f}"
-    return f"{digits} {prefix}{unit}".rstrip()
+        del prefixes[0]
+    return f"{number:.3g} {prefixes[0]}{unit}".rstrip()
 
 
 def dims(shape: Sequence[int]) -> str:

@@ -25,7 +25,7 @@ from serverquant.runtime._plan import PythonStep, Step
 from serverquant.runtime.schema import MANY, Arg, Schema
 
 
-class Decline(Exception):  # noqa: N818 - not an error: the next engine is tried
+class Decline(Exception):
     """Raised by an operator's constructor: this engine does not take this case."""
 
 

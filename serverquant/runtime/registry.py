@@ -51,7 +51,7 @@ def register(*types: str, engine: str = "", replace: bool = False, **rules: Any)
     """
 
     def add(target: Any) -> Any:
-        cls = target if inspect.isclass(target) else function_operator(target, rules)
+        cls: Any = target if inspect.isclass(target) else function_operator(target, rules)
         for name in types:
             _load(name)
             found = _classes.get((name, engine))
@@ -61,7 +61,8 @@ def register(*types: str, engine: str = "", replace: bool = False, **rules: Any)
                     "replace=True takes its place"
                 )
             if name not in _schemas or (replace and rules):
-                _schemas[name] = Schema(name, **{"inputs": (0, MANY), "outputs": (0, MANY), "inplace": "any", "args": None, **rules})
+                free = {"inputs": (0, MANY), "outputs": (0, MANY), "inplace": "any", "args": None}
+                _schemas[name] = Schema(name, **{**free, **rules})
             _classes[name, engine] = cls
         return target
 

@@ -29,14 +29,21 @@ def test_a_wrong_name_is_an_attribute_error():
 
 def test_the_stub_has_the_same_names():
     tree = ast.parse((ROOT / "serverquant/__init__.pyi").read_text())
-    stubbed = {alias.asname or alias.name for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom)) for alias in node.names}
+    stubbed = {
+        alias.asname or alias.name
+        for node in tree.body
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    }
     stubbed |= {node.target.id for node in tree.body if isinstance(node, ast.AnnAssign)}
     stubbed |= {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     assert set(serverquant.__all__) <= stubbed
 
 
 def test_the_catalogue_page_is_fresh():
-    code = "from serverquant.cli.catalogue import markdown; print(markdown(), end='')"  # without operators of other tests
+    code = (
+        "from serverquant.cli.catalogue import markdown; print(markdown(), end='')"  # without operators of other tests
+    )
     fresh = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert (ROOT / "docs/operators.md").read_text() == fresh, "run serverquant ops --markdown > docs/operators.md"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import Spec
@@ -16,7 +17,7 @@ from serverquant.runtime.operator import Operator
 from serverquant.runtime.registry import register
 
 
-def float_conv(op: Operator, ins: list[Spec]) -> ConvF32:
+def float_conv(op: Any, ins: list[Spec]) -> ConvF32:
     """The kernel's plan for an operator with `window` and `group`, whose inputs 0 and 1 have these dims."""
     batch, channels, sizes = split_dims(ins[0].dims, op.window.nhwc)
     fit = op.window.fit(sizes)

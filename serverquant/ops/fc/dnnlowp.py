@@ -136,7 +136,9 @@ class Int8FCPackWeight(Operator):
         if len(inputs) > 1:
             weight.bias = pack_bias(self, inputs[1], weight)
             weight.bias_scales = np.float32(self.args.in_scale) * weight.scales
-        unpacked = read_weight(inputs[0], n if self.by_row else 1, self.options)[0] if self.args.save_unpacked_weights else None
+            if len(outputs) > 1:
+                outputs[1].feed_int8(weight.bias, weight.bias_scales[0], 0)
+        unpacked = None
+        if self.args.save_unpacked_weights:
+            unpacked = read_weight(inputs[0], n if self.by_row else 1, self.options)[0]
         outputs[0].feed_object(PackedLayer("Int8FC", inputs[0].dims, weight, self.by_row, {}, unpacked))
-        if len(outputs) > 1:
-            outputs[1].feed_int8(weight.bias, weight.bias_scales[0], 0)

@@ -8,8 +8,8 @@ from serverquant.blobs.spec import Spec
 from serverquant.kernels._window import Window
 from serverquant.kernels.pool._pool import Pool
 from serverquant.ops._window import read_window, split_dims
-from serverquant.runtime.operator import Operator
 from serverquant.ops.dnnlowp.weights import check_int8
+from serverquant.runtime.operator import Operator
 
 
 class PoolOperator(Operator):

@@ -1,0 +1,6 @@
+from typing import Any
+
+from serverquant.runtime._plan import Step
+
+def sum_step(options: Any, count: Any, float_signed: Any, mid: Any = ..., post: Any = ..., batched: Any = ...) -> Step: ...
+def mobile_step(scale: Any, zero_point: Any, relu: Any) -> Step: ...

@@ -1,0 +1,6 @@
+from typing import Any
+
+from serverquant.runtime._plan import Step
+
+def spatial_bn_step(axis: Any, channels: Any, inner: Any, epsilon: Any) -> Step: ...
+def softmax_step(axis: Any) -> Step: ...
