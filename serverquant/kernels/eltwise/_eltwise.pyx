@@ -1,7 +1,9 @@
 """Sums and products of arrays, int8 and plain. See eltwise.h for each formula.
 
 The `py_` functions run the same code on arrays, for tests and tools; the arrays must be contiguous and fit together.
+Bounds are not checked there in any build: the address of an empty array's first element is taken, never read.
 """
+cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc
 
@@ -189,12 +191,14 @@ cdef void sum_in_order(int dtype, const void* const* inputs, int count, void* y,
     parallel_range(SUM[dtype][level()], &job, n, ALIGN, team_size(n * count))
 
 
+@cython.boundscheck(False)
 def py_add_u8_fast(const uint8_t[::1] a, tuple a_q, const uint8_t[::1] b, tuple b_q, uint8_t[::1] y, tuple y_q,
                    bint relu) -> None:
     """Each `_q` is (scale, zero point)."""
     add_u8_fast(&a[0], a_q[0], a_q[1], &b[0], b_q[0], b_q[1], &y[0], y_q[0], y_q[1], relu, y.shape[0])
 
 
+@cython.boundscheck(False)
 def py_add_u8_mobile(const uint8_t[::1] a, tuple a_q, const uint8_t[::1] b, tuple b_q, uint8_t[::1] y, tuple y_q,
                      bint relu) -> bool:
     """Each `_q` is (scale, zero point). False when the scales are too far apart."""
@@ -205,6 +209,7 @@ def py_add_u8_mobile(const uint8_t[::1] a, tuple a_q, const uint8_t[::1] b, tupl
     return True
 
 
+@cython.boundscheck(False)
 def py_sum_u8_slow(list inputs, tuple mid_q, int bits, bint float_signed, uint8_t[::1] y, tuple y_q,
                    bint relu) -> None:
     """`inputs`: (array uint8 or float32, scale, zero point, mid, post) each; mid = 0: not broadcast."""
@@ -232,6 +237,7 @@ _DTYPES = {"float32": F32, "float64": F64, "int32": I32, "int64": I64}
 _OPS = {"add": ADD, "mul": MUL}
 
 
+@cython.boundscheck(False)
 def py_binary(str op, a, b, y) -> None:
     """y = a op b over equal shapes; op "add" or "mul"."""
     cdef const uint8_t[::1] a_bytes = a.reshape(-1).view("uint8")
@@ -240,6 +246,7 @@ def py_binary(str op, a, b, y) -> None:
     binary(_OPS[op], _DTYPES[y.dtype.name], &a_bytes[0], &b_bytes[0], &y_bytes[0], y.size)
 
 
+@cython.boundscheck(False)
 def py_binary_strided(str op, a, list a_strides, b, list b_strides, y) -> None:
     """y = a op b over y's shape; strides in elements, one per dim of y."""
     cdef const uint8_t[::1] a_bytes = a.reshape(-1).view("uint8")
@@ -252,6 +259,7 @@ def py_binary_strided(str op, a, list a_strides, b, list b_strides, y) -> None:
     binary_strided(_OPS[op], _DTYPES[y.dtype.name], &a_bytes[0], sa, &b_bytes[0], sb, &y_bytes[0], y.ndim, dims)
 
 
+@cython.boundscheck(False)
 def py_binary_middle(str op, a, b, y, long long pre, long long mid, long long post) -> None:
     """a, y: (pre, mid, post); b: (mid,)."""
     cdef const uint8_t[::1] a_bytes = a.reshape(-1).view("uint8")
@@ -260,6 +268,7 @@ def py_binary_middle(str op, a, b, y, long long pre, long long mid, long long po
     binary_middle(_OPS[op], _DTYPES[y.dtype.name], &a_bytes[0], &b_bytes[0], &y_bytes[0], pre, mid, post)
 
 
+@cython.boundscheck(False)
 def py_sum_in_order(list inputs, y) -> None:
     """y = ((x0 + x1) + x2) + ... over equal shapes; at most 64 inputs here."""
     cdef const void* native[64]

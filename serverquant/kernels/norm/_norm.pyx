@@ -1,7 +1,9 @@
 """Affine maps per channel, for normalisation with fixed statistics. See norm.h for the formulas.
 
 The `py_` functions run the same code on contiguous arrays, for tests and tools.
+Bounds are not checked there in any build: the address of an empty array's first element is taken, never read.
 """
+cimport cython
 from serverquant._base._isa cimport level
 from serverquant._base._threads cimport parallel_range, range_fn, team_size
 from serverquant.kernels._rows cimport fill_levels, row_objects, sq_row
@@ -53,11 +55,13 @@ cdef void affine_channels(const float* x, float* y, const float* alpha, const fl
         parallel_range(NCHW[level()], &job, outer * channels, 1, team)
 
 
+@cython.boundscheck(False)
 def py_fold_norm(const float[::1] scale, const float[::1] bias, const float[::1] mean, const float[::1] var,
                  float epsilon, float[::1] alpha, float[::1] beta) -> None:
     fold_norm(&scale[0], &bias[0], &mean[0], &var[0], epsilon, scale.shape[0], &alpha[0], &beta[0])
 
 
+@cython.boundscheck(False)
 def py_affine_channels(const float[:, :, ::1] x, float[:, :, ::1] y, const float[::1] alpha,
                        const float[::1] beta) -> None:
     affine_channels(&x[0, 0, 0], &y[0, 0, 0], &alpha[0], &beta[0], x.shape[0], x.shape[1], x.shape[2])

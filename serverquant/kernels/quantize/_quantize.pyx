@@ -1,7 +1,9 @@
 """Quantize, dequantize, requantize, and the range of a float array. See quantize.h for each formula.
 
 The `py_` functions run the same code on arrays, for tests and tools; arrays must be contiguous and of equal length.
+Bounds are not checked there in any build: the address of an empty array's first element is taken, never read.
 """
+cimport cython
 from libc.stdint cimport int8_t, int16_t, int32_t, uint8_t, uint16_t
 
 from serverquant._base._isa cimport level
@@ -182,55 +184,68 @@ cdef void min_max(const float* x, long long n, float* lo, float* hi) noexcept no
     hi[0] = his[0] + <float>0.0
 
 
+@cython.boundscheck(False)
 def py_quantize_u8(const float[::1] x, uint8_t[::1] y, float scale, int zero_point) -> None:
     quantize_u8(&x[0], &y[0], x.shape[0], scale, zero_point)
 
 
+@cython.boundscheck(False)
 def py_quantize_s8(const float[::1] x, int8_t[::1] y, float scale, int zero_point) -> None:
     quantize_s8(&x[0], &y[0], x.shape[0], scale, zero_point)
 
 
+@cython.boundscheck(False)
 def py_quantize_wide_u8(const float[::1] x, uint8_t[::1] y, float scale, int zero_point, int bits) -> None:
     quantize_wide_u8(&x[0], &y[0], x.shape[0], scale, zero_point, bits)
 
 
+@cython.boundscheck(False)
 def py_quantize_wide_s8(const float[::1] x, int8_t[::1] y, float scale, int zero_point, int bits) -> None:
     quantize_wide_s8(&x[0], &y[0], x.shape[0], scale, zero_point, bits)
 
 
+@cython.boundscheck(False)
 def py_quantize_wide_u16(const float[::1] x, uint16_t[::1] y, float scale, int zero_point, int bits) -> None:
     quantize_wide_u16(&x[0], &y[0], x.shape[0], scale, zero_point, bits)
 
 
+@cython.boundscheck(False)
 def py_quantize_wide_s16(const float[::1] x, int16_t[::1] y, float scale, int zero_point, int bits) -> None:
     quantize_wide_s16(&x[0], &y[0], x.shape[0], scale, zero_point, bits)
 
 
+@cython.boundscheck(False)
 def py_quantize_wide_s32(const float[::1] x, int32_t[::1] y, float scale, int zero_point, int bits) -> None:
     quantize_wide_s32(&x[0], &y[0], x.shape[0], scale, zero_point, bits)
 
 
+@cython.boundscheck(False)
 def py_quantize_mobile_u8(const float[::1] x, uint8_t[::1] y, float scale, int zero_point) -> None:
     quantize_mobile_u8(&x[0], &y[0], x.shape[0], scale, zero_point)
 
 
+@cython.boundscheck(False)
 def py_dequantize_u8(const uint8_t[::1] x, float[::1] y, float scale, int zero_point) -> None:
     dequantize_u8(&x[0], &y[0], x.shape[0], scale, zero_point)
 
 
+@cython.boundscheck(False)
 def py_dequantize_u16(const uint16_t[::1] x, float[::1] y, float scale, int zero_point) -> None:
     dequantize_u16(&x[0], &y[0], x.shape[0], scale, zero_point)
 
 
+@cython.boundscheck(False)
 def py_dequantize_s32(const int32_t[::1] x, float[::1] y, float scale, int zero_point) -> None:
     dequantize_s32(&x[0], &y[0], x.shape[0], scale, zero_point)
 
 
+@cython.boundscheck(False)
 def py_requantize_u8(const int32_t[::1] x, uint8_t[::1] y, float multiplier, int zero_point, int lo,
                      int hi) -> None:
     requantize_u8(&x[0], &y[0], x.shape[0], multiplier, zero_point, lo, hi)
 
 
+@cython.boundscheck(False)
 def py_min_max(const float[::1] x) -> tuple:
     cdef float lo, hi
     min_max(&x[0], x.shape[0], &lo, &hi)

@@ -1,7 +1,9 @@
 """Softmax of float rows, and its exponential. See softmax.h.
 
 The `py_` functions run the same code on contiguous arrays, for tests and tools.
+Bounds are not checked there in any build: the address of an empty array's first element is taken, never read.
 """
+cimport cython
 from serverquant._base._isa cimport level
 from serverquant._base._threads cimport parallel_range, range_fn, team_size
 from serverquant.kernels._rows cimport fill_levels, row_objects, sq_row
@@ -47,9 +49,11 @@ cdef void exp_f32(const float* x, float* y, long long n) noexcept nogil:
     parallel_range(EXP[level()], &job, n, 16, team_size(n * EXP_WORK))
 
 
+@cython.boundscheck(False)
 def py_softmax_f32(const float[:, ::1] x, float[:, ::1] y) -> None:
     softmax_f32(&x[0, 0], &y[0, 0], x.shape[0], x.shape[1])
 
 
+@cython.boundscheck(False)
 def py_exp_f32(const float[::1] x, float[::1] y) -> None:
     exp_f32(&x[0], &y[0], x.shape[0])

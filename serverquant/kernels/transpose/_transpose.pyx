@@ -1,7 +1,9 @@
 """Moving elements and bytes. See transpose.h.
 
 The `py_` functions run the same code on contiguous arrays, for tests and tools.
+Bounds are not checked there in any build: the address of an empty array's first element is taken, never read.
 """
+cimport cython
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
 
@@ -86,6 +88,10 @@ cdef inline int _log2(int elem_bytes) noexcept nogil:
     return 0 if elem_bytes == 1 else 1 if elem_bytes == 2 else 2 if elem_bytes == 4 else 3
 
 
+cdef inline long long _move_work(long long row_bytes) noexcept nogil:
+    return 1 + row_bytes // BYTES_PER_WORK
+
+
 cdef void transpose_2d(int elem_bytes, const void* x, void* y, long long batch, long long rows,
                        long long cols) noexcept nogil:
     cdef sq_transpose_job job
@@ -138,7 +144,7 @@ cdef long long gather(const void* x, void* y, const void* indices, int index_byt
     job.count = count
     job.dim = dim
     job.slice_bytes = slice_bytes
-    parallel_range(GATHER[level()], &job, outer * count, 1, team_size(outer * count * (1 + slice_bytes // BYTES_PER_WORK)))
+    parallel_range(GATHER[level()], &job, outer * count, 1, team_size(outer * count * _move_work(slice_bytes)))
     return -1
 
 
@@ -153,7 +159,7 @@ cdef void copy_rows(const void* x, long long x_pitch, void* y, long long y_pitch
     job.x_pitch = x_pitch
     job.y_pitch = y_pitch
     job.row_bytes = row_bytes
-    parallel_range(COPY_ROWS[level()], &job, rows, 1, team_size(rows * (1 + row_bytes // BYTES_PER_WORK)))
+    parallel_range(COPY_ROWS[level()], &job, rows, 1, team_size(rows * _move_work(row_bytes)))
 
 
 cdef void copy_bytes(const void* x, void* y, long long n) noexcept nogil:
@@ -178,11 +184,13 @@ cdef uint8_t[::1] _writable_bytes(array):
     return array.reshape(-1).view("uint8")
 
 
+@cython.boundscheck(False)
 def py_transpose_2d(x, y) -> None:
     """x: (batch, rows, cols); y: (batch, cols, rows)."""
     transpose_2d(x.itemsize, &_bytes(x)[0], &_writable_bytes(y)[0], x.shape[0], x.shape[1], x.shape[2])
 
 
+@cython.boundscheck(False)
 def py_permute(x, y, tuple axes) -> None:
     """y = x.transpose(axes)."""
     cdef int64_t[SQ_PERMUTE_DIMS] dims
@@ -193,15 +201,18 @@ def py_permute(x, y, tuple axes) -> None:
     permute(x.itemsize, &_bytes(x)[0], &_writable_bytes(y)[0], x.ndim, dims, native_axes)
 
 
+@cython.boundscheck(False)
 def py_gather(x, y, indices) -> int:
     """x: (outer, dim, slice); y: (outer, count, slice). Returns -1 or the position of a bad index."""
     return gather(&_bytes(x)[0], &_writable_bytes(y)[0], &_bytes(indices)[0], indices.itemsize, indices.size,
                   x.shape[0], x.shape[1], x.shape[2] * x.itemsize)
 
 
+@cython.boundscheck(False)
 def py_copy_rows(x, y, long long x_pitch, long long y_pitch, long long row_bytes, long long rows) -> None:
     copy_rows(&_bytes(x)[0], x_pitch, &_writable_bytes(y)[0], y_pitch, row_bytes, rows)
 
 
+@cython.boundscheck(False)
 def py_copy_bytes(x, y) -> None:
     copy_bytes(&_bytes(x)[0], &_writable_bytes(y)[0], x.nbytes)

@@ -16,11 +16,25 @@
             const sq_tile t = sq_tile_at(&j, item);                                                     \
             const type* restrict x = (const type*)j.x + t.batch * j.rows * j.cols;                      \
             type* restrict y = (type*)j.y + t.batch * j.rows * j.cols;                                  \
+            SQ_THREES                                                                                   \
             part                                                                                        \
         }                                                                                               \
     }
 
 #define SQ_PLAIN SQ_ONE_BY_ONE(t.row, t.row_end, t.col, t.col_end)
+
+/* Three planes into pixels of three, and back: with the 3 a constant the compiler shuffles whole vectors. */
+#define SQ_THREES                                                                                       \
+    if (j.rows == 3) {                                                                                  \
+        for (long long c = t.col; c < t.col_end; c++)                                                   \
+            for (int r = 0; r < 3; r++) y[c * 3 + r] = x[r * j.cols + c];                               \
+        continue;                                                                                       \
+    }                                                                                                   \
+    if (j.cols == 3) {                                                                                  \
+        for (long long r = t.row; r < t.row_end; r++)                                                   \
+            for (int c = 0; c < 3; c++) y[c * j.rows + r] = x[r * 3 + c];                               \
+        continue;                                                                                       \
+    }
 
 /* Square blocks first, then the strips to their right and below. */
 #define SQ_BLOCKED(size, block)                                                     \
@@ -62,6 +76,7 @@ SQ_PERMUTE(permute_4, uint32_t)
 SQ_PERMUTE(permute_8, uint64_t)
 #undef SQ_TRANSPOSE_2D
 #undef SQ_PLAIN
+#undef SQ_THREES
 #undef SQ_BLOCKED
 #undef SQ_ONE_BY_ONE
 #undef SQ_PERMUTE
