@@ -1,17 +1,30 @@
 """Native steps of the convolutions."""
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
 
-from serverquant._base._threads cimport team_size
+from serverquant._base._threads cimport parallel_range, team_size
 from serverquant.blobs._blob cimport SQ_ERROR, SQ_OK, SQ_PREPARE, sq_step, sq_tensor
 from serverquant.kernels.conv._conv cimport Geometry, conv_scratch_bytes, conv_u8, sq_conv_geometry
 from serverquant.kernels.conv_f32._conv_f32 cimport ConvF32, conv_f32, conv_f32_scratch, conv_f32_work, sq_conv_f32
-from serverquant.kernels.gemm._gemm cimport gemm_team
+from serverquant.kernels.gemm._gemm cimport gemm_team, sq_epilogue
 from serverquant.kernels.gemm_f32._gemm_f32 cimport PackedWeightF32, sq_packed_f32
 from serverquant.kernels.quantize._quantize cimport dequantize_u8, min_max
 from serverquant.kernels.transpose._transpose cimport transpose_2d
 from serverquant.ops.dnnlowp._layer cimport Layer, layer_fold, layer_q31, layer_requantize, new_layer, set_weight
 from serverquant.ops.dnnlowp._params cimport Params, fill, of_range
 from serverquant.runtime._plan cimport Step, fail
+
+
+cdef extern from "pairs.h" nogil:
+    ctypedef struct sq_pairs:
+        const sq_conv_geometry* geometry
+        const int8_t* weights
+        const int32_t* zero_points
+        const sq_epilogue* ep
+        const uint8_t* x
+        uint8_t* y
+        int32_t x_zero_point
+
+    void sq_pairs_rows(const void* job, long long begin, long long end)
 
 
 # ---- float ------------------------------------------------------------------------------------------------------
@@ -68,6 +81,7 @@ cdef struct Int8Conv:
     int64_t in_pixels, out_pixels       # of one image
     sq_conv_f32 floats                  # finds the range of a dynamic output
     const sq_packed_f32* float_weight
+    const int8_t* pairs                 # weights of a convolution that saturates as Caffe2's does, see pairs.h; or NULL
 
 
 # Where the parts of a run's scratch lie, in bytes.
@@ -130,6 +144,13 @@ cdef int set_output(sq_step* s, Int8Conv* c) noexcept nogil:
     return SQ_OK
 
 
+cdef void convolve_pairs(Int8Conv* c, const uint8_t* x, uint8_t* y, int x_zero_point, int team) noexcept nogil:
+    cdef sq_pairs job
+    job.geometry, job.weights, job.zero_points, job.ep = &c.geometry, c.pairs, c.layer.zero_points, &c.layer.ep
+    job.x, job.y, job.x_zero_point = x, y, x_zero_point
+    parallel_range(sq_pairs_rows, &job, c.geometry.batch * c.geometry.out[1], 1, team)
+
+
 cdef int convolve(sq_step* s, Int8Conv* c) noexcept nogil:
     cdef const sq_tensor* x = s.in_[0]
     cdef sq_tensor* y = s.out[0]
@@ -146,6 +167,9 @@ cdef int convolve(sq_step* s, Int8Conv* c) noexcept nogil:
     if c.nchw:
         transpose_2d(1, image, scratch + at.x, batch, c.geometry.in_channels, c.in_pixels)
         image, result = scratch + at.x, scratch + at.y
+    if c.pairs != NULL:
+        convolve_pairs(c, image, result, x.zero_point, team)
+        return SQ_OK
     conv_u8(&c.geometry, c.layer.packed, &c.layer.ep, x.zero_point, image, result, scratch + at.kernel, team)
     if c.nchw:
         transpose_2d(1, result, y.data, batch, c.out_pixels, c.geometry.out_channels)
@@ -204,11 +228,14 @@ def mobile_step(Geometry geometry, float scale, int zero_point, *, bint relu) ->
     return step
 
 
-def set_int8_weight(Step step, weight, version, PackedWeightF32 float_weight=None) -> None:
-    """Point the step to a `LayerWeight`, which it keeps alive, and to the weights of its float convolution, if any."""
+def set_int8_weight(Step step, weight, version, PackedWeightF32 float_weight=None, pairs=None) -> None:
+    """Point the step to a `LayerWeight`, which it keeps alive, to the weights of its float convolution, if any, and to
+    int8 [9, channels] for the saturating convolution of pairs.h, if it is to be that one."""
     cdef Int8Conv* c = <Int8Conv*>step.c.ctx
+    cdef const int8_t[:, ::1] taps = pairs
     set_weight(&c.layer, weight, version)
     if float_weight is not None:
         c.float_weight = &float_weight.raw
+    c.pairs = NULL if pairs is None else &taps[0, 0]
     step.keep = weight, float_weight
-    step.kernel = weight.packed.row
+    step.kernel = weight.packed.row if pairs is None else "saturating pairs"

@@ -63,7 +63,23 @@ class DnnlowpConv(Int8ConvBase):
         """Quantize and pack the weights, once for all nets that use this version of them in this way."""
         blob = inputs[1]
         float_weight = blob.packed(floats.packing, lambda: floats.pack(blob.view())) if floats else None
-        _conv.set_int8_weight(step, self._weight(blob), blob.version, float_weight)
+        weight = self._weight(blob)
+        pairs = weight.pairs if self._saturates_in_caffe2(blob) else None
+        _conv.set_int8_weight(step, weight, blob.version, float_weight, pairs)
+
+    def _saturates_in_caffe2(self, weight: Blob) -> bool:
+        """Whether Caffe2 would take its depthwise path, which adds pairs of taps in int16 on every x86 machine. That is
+        copied for float weights alone: of those we have Caffe2's answers, while Int8 and packed weights stay exact."""
+        window = self.window
+        return (
+            not self.definition.fix_defects
+            and weight.spec().is_float
+            and window.nhwc
+            and window.kernel == (3, 3)
+            and window.strides in ((1, 1), (2, 2))
+            and (window.pads, window.dilations) == ((1, 1, 1, 1), (1, 1))
+            and self.group % 8 == 0
+        )
 
     def _weight(self, blob: Blob) -> LayerWeight:
         if blob.kind == OBJECT:

@@ -51,7 +51,20 @@ def pack_weight(blob: Blob, group: int, blocks: int, nhwc: bool, options: Option
     weights, params = read_weight(blob, blocks, options)
     scales, zero_points = spread(params, weights.shape[0])
     last = weights if nhwc else np.ascontiguousarray(np.moveaxis(weights, 1, -1))
-    return LayerWeight(pack_conv(last, group, zero_points), scales, len(params))
+    return LayerWeight(pack_conv(last, group, zero_points), scales, len(params), pairs=saturating_pairs(last, group))
+
+
+def saturating_pairs(weights: np.ndarray, group: int) -> np.ndarray | None:
+    """int8 [9, M] of depthwise 3x3 weights [M, 3, 3, 1], if uint8 inputs can make the sum of two neighbouring taps, in
+    Caffe2's order, leave int16; else None."""
+    if weights.shape != (group, 3, 3, 1):
+        return None
+    taps = weights.reshape(group, 9)
+    pairs = taps[:, :8].reshape(group, 4, 2).astype(np.int32)
+    high, low = np.maximum(pairs, 0).sum(-1) * 255, np.minimum(pairs, 0).sum(-1) * 255
+    if high.max() <= np.iinfo(np.int16).max and low.min() >= np.iinfo(np.int16).min:
+        return None
+    return np.ascontiguousarray(taps.T)
 
 
 def weight_key(group: int, blocks: int, nhwc: bool, options: Options) -> Hashable:

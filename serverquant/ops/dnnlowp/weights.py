@@ -22,6 +22,7 @@ class LayerWeight:
 
     scales: float32 [columns]. blocks: so many neighbouring columns share each scale (1, the groups, or all columns).
     bias, bias_scales: int32 and float32 [columns], when it was quantized together with the weights.
+    pairs: int8 [9, columns], depthwise 3x3 weights whose sums saturate in Caffe2 (a defect), None for all others.
     """
 
     packed: PackedWeight
@@ -29,6 +30,7 @@ class LayerWeight:
     blocks: int
     bias: np.ndarray | None = None
     bias_scales: np.ndarray | None = None
+    pairs: np.ndarray | None = None
 
     @property
     def nbytes(self) -> int:
