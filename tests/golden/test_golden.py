@@ -29,12 +29,7 @@ def restore():
     _threads.force_teams(False)
 
 
-# Caffe2's depthwise 3x3 kernel adds pairs of products in saturating int16, on every CPU; ours are the exact sums, as in
-# its other convolutions (docs/numerics.md). `test_depthwise_sums_are_exact` holds our choice.
-SATURATED = "conv_float_weight_024"
-
-
-@pytest.mark.parametrize("case", [c for c in corpus.cases() if c.id != SATURATED], ids=lambda case: case.id)
+@pytest.mark.parametrize("case", [c for c in corpus.cases() if c.id not in corpus.DISPUTED], ids=lambda case: case.id)
 def test_agrees_with_caffe2(case: corpus.Case) -> None:
     _threads.set_num_threads(1)
     assert not run.run(case).wrong
@@ -60,7 +55,8 @@ def test_same_bytes_everywhere(isa: str, threads: int) -> None:
 
 def test_depthwise_sums_are_exact() -> None:
     """Caffe2's answer follows from saturated pairs of taps; ours from exact sums."""
-    case = corpus.case(SATURATED)
+    (name,) = corpus.DISPUTED
+    case = corpus.case(name)
     step = case.steps()[0]
     x, w, b, want = step.inputs["X"], step.inputs["W"], step.inputs["B"], step.outputs["Y"]
     params = choose(*find_min_max(w)).to_signed()
