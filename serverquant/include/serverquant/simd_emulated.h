@@ -71,4 +71,13 @@ static inline int32_t sq_mm512_reduce_add_epi32(__m512i v) {
 }
 #define _mm512_reduce_add_epi32(v) sq_mm512_reduce_add_epi32(v)
 
+static inline __m512i sq_mm512_srav_epi32(__m512i v, __m512i by) {
+    int32_t words[16], shifts[16];
+    _mm512_storeu_si512(words, v);
+    _mm512_storeu_si512(shifts, by);
+    for (int i = 0; i < 16; i++) words[i] >>= shifts[i];
+    return _mm512_loadu_si512(words);
+}
+#define _mm512_srav_epi32(v, by) sq_mm512_srav_epi32(v, by)
+
 #endif

@@ -8,7 +8,9 @@ import numpy as np
 from libc.string cimport memset
 
 from serverquant.kernels.dwconv._dwconv cimport dwconv_job, sq_dw_scratch
-from serverquant.kernels.gemm._gemm cimport Epilogue, gemm_job, gemm_team, gemm_u8, sq_gemm_job, sq_job_scratch, sq_source
+from serverquant.kernels.gemm._gemm cimport (
+    Epilogue, gemm_job, gemm_team, gemm_u8, sq_gemm_job, sq_job_scratch, sq_source
+)
 
 from serverquant._base import _threads
 from serverquant._base.errors import ShapeError
@@ -54,10 +56,11 @@ cdef class Geometry:
             raise ShapeError(f"size {size}, kernel {kernel}, stride {stride}, dilation {dilation} and pads {pads} "
                              f"disagree on the number of dimensions")
         if groups < 1 or in_channels < 1 or out_channels < 1 or in_channels % groups or out_channels % groups:
-            raise ShapeError(f"{in_channels} input and {out_channels} output channels do not divide into {groups} groups")
+            raise ShapeError(f"{in_channels} input and {out_channels} output channels do not divide into {groups} "
+                             f"groups")
         if min(kernel) < 1 or min(stride) < 1 or min(dilation) < 1 or min(pads) < 0 or min(size) < 0 or batch < 0:
-            raise ShapeError(f"kernel {kernel}, stride {stride} and dilation {dilation} must be at least 1, pads {pads} "
-                             f"and size {size} at least 0")
+            raise ShapeError(f"kernel {kernel}, stride {stride} and dilation {dilation} must be at least 1, "
+                             f"pads {pads} and size {size} at least 0")
         ends = _three(pads[dims:], "pads", 0)
         self.raw.in_ = _three(size, "size", 1)
         self.raw.kernel = _three(kernel, "kernel", 1)
@@ -67,10 +70,11 @@ cdef class Geometry:
         self.raw.groups, self.raw.in_channels, self.raw.out_channels = groups, in_channels, out_channels
         self.raw.batch = batch
         for i in range(3):
-            room = self.raw.in_[i] + self.raw.pad[i] + ends[i] - ((self.raw.kernel[i] - 1) * <int64_t>self.raw.dilation[i] + 1)
+            window = (self.raw.kernel[i] - 1) * <int64_t>self.raw.dilation[i] + 1
+            room = self.raw.in_[i] + self.raw.pad[i] + ends[i] - window
             if room < 0:
-                raise ShapeError(f"a kernel of {tuple(kernel)} with dilation {tuple(dilation)} is larger than the input "
-                                 f"{tuple(size)} with pads {tuple(pads)}")
+                raise ShapeError(f"a kernel of {tuple(kernel)} with dilation {tuple(dilation)} is larger than the "
+                                 f"input {tuple(size)} with pads {tuple(pads)}")
             self.raw.out[i] = room // self.raw.stride[i] + 1
         self.spatial = tuple(self.raw.out[i] for i in range(3 - dims, 3))
 

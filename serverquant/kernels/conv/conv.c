@@ -61,13 +61,20 @@ static void fill_pointers(const sq_source* source, int64_t m0, int64_t m1, int32
     }
 }
 
-/* memcpy for a few dozen bytes, without its call. */
+/* memcpy for a few dozen bytes, without its call. Pieces overlap rather than shrink. */
 static inline void copy_bytes(uint8_t* to, const uint8_t* from, int64_t n) {
-    for (; n >= 16; n -= 16, to += 16, from += 16) memcpy(to, from, 16);
-    if (n & 8) memcpy(to, from, 8), to += 8, from += 8;
-    if (n & 4) memcpy(to, from, 4), to += 4, from += 4;
-    if (n & 2) memcpy(to, from, 2), to += 2, from += 2;
-    if (n & 1) *to = *from;
+    if (n >= 16) {
+        for (int64_t i = 0; i < n - 16; i += 16) memcpy(to + i, from + i, 16);
+        memcpy(to + n - 16, from + n - 16, 16);
+    } else if (n >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + n - 8, from + n - 8, 8);
+    } else if (n >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + n - 4, from + n - 4, 4);
+    } else {
+        for (int64_t i = 0; i < n; i++) to[i] = from[i];
+    }
 }
 
 static inline void fill_bytes(uint8_t* to, uint8_t value, int64_t n) {
@@ -97,6 +104,47 @@ static void gather_taps(const sq_conv_source* s, const uint8_t* row, int64_t col
     }
 }
 
+/* Spans of `count` pixels that lie inside the image, `step` bytes apart. Short spans get loops of two moves. */
+static void gather_inside(uint8_t* to, int64_t stride, const uint8_t* from, int64_t step, int64_t span, int64_t count) {
+    if (span > 16 && span <= 32) {
+        for (; count > 0; count--, to += stride, from += step) {
+            memcpy(to, from, 16);
+            memcpy(to + span - 16, from + span - 16, 16);
+        }
+    } else if (span >= 8 && span <= 16) {
+        for (; count > 0; count--, to += stride, from += step) {
+            memcpy(to, from, 8);
+            memcpy(to + span - 8, from + span - 8, 8);
+        }
+    } else {
+        for (; count > 0; count--, to += stride, from += step) copy_bytes(to, from, span);
+    }
+}
+
+/* The output columns begin <= x < end of the run whose taps are all inside the image. */
+static void inside_columns(const sq_conv_geometry* g, const run* r, int32_t* begin, int32_t* end) {
+    int64_t step = g->stride[2], first = (g->pad[2] + step - 1) / step;
+    int64_t room = (int64_t)g->in[2] - g->kernel[2] + g->pad[2];
+    int64_t last = room < 0 ? 0 : room / step + 1;
+    *begin = (int32_t)(first < r->begin ? r->begin : first > r->end ? r->end : first);
+    *end = (int32_t)(last < *begin ? *begin : last > r->end ? r->end : last);
+}
+
+/* One tap row of a run whose kx taps lie side by side. */
+static void gather_spans(const sq_conv_source* s, const run* r, const uint8_t* row, int64_t stride, uint8_t* to) {
+    const sq_conv_geometry* g = s->geometry;
+    int64_t c = s->channels;
+    int32_t begin, end;
+    inside_columns(g, r, &begin, &end);
+    for (int32_t x = r->begin; x < begin; x++)
+        gather_span(s, row, input_column(g, x, 0), to + (x - r->begin) * stride);
+    if (end > begin)
+        gather_inside(to + (begin - r->begin) * stride, stride, row + input_column(g, begin, 0) * c, g->stride[2] * c,
+                      g->kernel[2] * c, end - begin);
+    for (int32_t x = end; x < r->end; x++)
+        gather_span(s, row, input_column(g, x, 0), to + (x - r->begin) * stride);
+}
+
 static void gather_run(const sq_conv_source* s, const run* r, int64_t offset, int64_t stride, uint8_t* to) {
     const sq_conv_geometry* g = s->geometry;
     int64_t span = (int64_t)g->kernel[2] * s->channels;
@@ -104,15 +152,16 @@ static void gather_run(const sq_conv_source* s, const run* r, int64_t offset, in
     for (int32_t kz = 0; kz < g->kernel[0]; kz++)
         for (int32_t ky = 0; ky < g->kernel[1]; ky++, to += span) {
             const uint8_t* row = input_row(s, r, kz, ky);
-            uint8_t* at = to;
-            for (int32_t x = r->begin; x < r->end; x++, at += stride) {
-                int64_t column = input_column(g, x, 0);
-                if (!row)
-                    fill_bytes(at, *s->padding, span);
-                else if (contiguous)
-                    gather_span(s, row, column, at);
+            if (row && contiguous) {
+                gather_spans(s, r, row, stride, to);
+                continue;
+            }
+            for (int32_t x = r->begin; x < r->end; x++) {
+                uint8_t* at = to + (x - r->begin) * stride;
+                if (row)
+                    gather_taps(s, row, input_column(g, x, 0), offset, at);
                 else
-                    gather_taps(s, row, column, offset, at);
+                    fill_bytes(at, *s->padding, span);
             }
         }
 }

@@ -2,7 +2,6 @@
 
 Contract and formulas: dwconv.h. Weights with more than one output per channel take the matrix product instead.
 """
-import numpy as np
 from libc.stdint cimport int8_t, int32_t
 
 from serverquant._base._isa cimport level

@@ -29,98 +29,35 @@ SQ_TARGET_AVX512VNNI_BEGIN
 
 #define SQ_INLINE static inline __attribute__((always_inline))
 
-/* 64 bytes of a row, of which those in the mask exist. */
-SQ_INLINE __m512i dw512_load(const uint8_t* p, __mmask64 exist, const int full) {
-    return full ? _mm512_loadu_si512((const void*)p) : _mm512_maskz_loadu_epi8(exist, (const void*)p);
-}
+#define DW_NAME(x) dw512_##x
+#define DW_VEC __m512i
+#define DW_MASK __mmask64
+#define DW_OP(x) _mm512_##x
+#define DW_CHANNELS 64
+#define DW_LOADU(p) _mm512_loadu_si512((const void*)(p))
+#define DW_STOREU(p, v) _mm512_storeu_si512((void*)(p), v)
+#define DW_ZERO() _mm512_setzero_si512()
+#define DW_Q31 v512_q31
+#include "vnni.h"
 
-/* Adds four taps; with `sums`, also the plain sums of the activations, `ones` marking the taps that exist. */
-SQ_INLINE void dw512_four(__m512i acc[4], __m512i sum[4], const __m512i a[4], const int8_t* w, __m512i ones,
-                          const int sums) {
-    const __m512i lo01 = _mm512_unpacklo_epi8(a[0], a[1]), hi01 = _mm512_unpackhi_epi8(a[0], a[1]);
-    const __m512i lo23 = _mm512_unpacklo_epi8(a[2], a[3]), hi23 = _mm512_unpackhi_epi8(a[2], a[3]);
-    const __m512i x[4] = {_mm512_unpacklo_epi16(lo01, lo23), _mm512_unpackhi_epi16(lo01, lo23),
-                          _mm512_unpacklo_epi16(hi01, hi23), _mm512_unpackhi_epi16(hi01, hi23)};
-#pragma GCC unroll 4
-    for (int v = 0; v < 4; v++) {
-        acc[v] = _mm512_dpbusd_epi32(acc[v], x[v], _mm512_loadu_si512((const void*)(w + 64 * v)));
-        if (sums) sum[v] = _mm512_dpbusd_epi32(sum[v], x[v], ones);
-    }
-}
-
-SQ_INLINE void dw512_sums(const sq_dw_tile* t, int32_t pixel, __mmask64 exist, const int full, const int sums,
-                          __m512i acc[4], const __m512i zero_points[4]) {
-    const uint8_t* const* a = t->a + pixel;
-    const int8_t* w = t->w;
-    __m512i x[4], sum[4];
-    int32_t tap = 0;
-    for (int v = 0; v < 4; v++) sum[v] = _mm512_setzero_si512();
-    for (; tap <= t->taps - 4; tap += 4, w += 256) {
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; i++) x[i] = dw512_load(a[(tap + i) * t->a_stride] + t->offset, exist, full);
-        dw512_four(acc, sum, x, w, _mm512_set1_epi8(1), sums);
-    }
-    if (tap < t->taps) {
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; i++)
-            x[i] = tap + i < t->taps ? dw512_load(a[(tap + i) * t->a_stride] + t->offset, exist, full)
-                                     : _mm512_setzero_si512();
-        dw512_four(acc, sum, x, w, _mm512_set1_epi8(1), sums);
-    }
-#pragma GCC unroll 4
-    for (int v = 0; sums && v < 4; v++) acc[v] = _mm512_sub_epi32(acc[v], _mm512_mullo_epi32(sum[v], zero_points[v]));
-}
-
-SQ_INLINE void dw512_run(const sq_dw_tile* t, const int full, const int sums) {
-    const sq_epilogue* ep = t->ep;
-    const __m512i zero_point = _mm512_set1_epi16((short)ep->zero_point);
-    const __m512i lo = _mm512_set1_epi8((char)ep->lo), hi = _mm512_set1_epi8((char)ep->hi);
-    const __mmask64 exist = ~(__mmask64)0 >> (64 - t->n);
-    int32_t bias[64] = {0}, zeros[64] = {0}, out[64];
-    float m[64] = {0};
-    for (int32_t c = 0; c < t->n; c++) {
-        int32_t at = sq_dw_vnni_place(c);
-        bias[at] = ep->bias[t->column + c];
-        if (sums) zeros[at] = t->zero_points[c];
-        if (ep->kind == SQ_REQUANT_F32) m[at] = ep->multiplier[ep->per_column ? t->column + c : 0];
-    }
-    for (int32_t i = 0; i < t->pixels; i++) {
-        __m512i acc[4], zero_points[4];
-#pragma GCC unroll 4
-        for (int v = 0; v < 4; v++) {
-            acc[v] = _mm512_loadu_si512((const void*)(bias + 16 * v));
-            zero_points[v] = _mm512_loadu_si512((const void*)(zeros + 16 * v));
-        }
-        dw512_sums(t, i, exist, full, sums, acc, zero_points);
-        if (ep->kind >= SQ_RAW_S32) {
-            for (int v = 0; v < 4; v++) _mm512_storeu_si512((void*)(out + 16 * v), acc[v]);
-            for (int32_t c = 0; c < t->n; c++)
-                sq_finish_one(ep, out[sq_dw_vnni_place(c)], t->column + c, t->c, i * t->ldc + c);
-            continue;
-        }
-#pragma GCC unroll 4
-        for (int v = 0; v < 4; v++)
-            acc[v] = ep->kind == SQ_REQUANT_Q31
-                         ? v512_q31(acc[v], ep)
-                         : _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(acc[v]), _mm512_loadu_ps(m + 16 * v)));
-        __m512i q = _mm512_packus_epi16(_mm512_adds_epi16(_mm512_packs_epi32(acc[0], acc[1]), zero_point),
-                                        _mm512_adds_epi16(_mm512_packs_epi32(acc[2], acc[3]), zero_point));
-        q = _mm512_min_epu8(_mm512_max_epu8(q, lo), hi);
-        if (full)
-            _mm512_storeu_si512((void*)((uint8_t*)t->c + i * t->ldc), q);
-        else
-            _mm512_mask_storeu_epi8((void*)((uint8_t*)t->c + i * t->ldc), exist, q);
-    }
-}
-
-static void dw512_full(const sq_dw_tile* t) { dw512_run(t, 1, 0); }
-static void dw512_full_sums(const sq_dw_tile* t) { dw512_run(t, 1, 1); }
-static void dw512_part(const sq_dw_tile* t) { dw512_run(t, 0, 0); }
-static void dw512_part_sums(const sq_dw_tile* t) { dw512_run(t, 0, 1); }
+/* Blocks of at most 32 channels: half as wide, twice as fast. */
+#define DW_NAME(x) dw256vnni_##x
+#define DW_VEC __m256i
+#define DW_MASK __mmask32
+#define DW_OP(x) _mm256_##x
+#define DW_CHANNELS 32
+#define DW_LOADU(p) _mm256_loadu_si256((const __m256i*)(const void*)(p))
+#define DW_STOREU(p, v) _mm256_storeu_si256((__m256i*)(void*)(p), v)
+#define DW_ZERO() _mm256_setzero_si256()
+#define DW_Q31 v256_q31
+#include "vnni.h"
 
 static void sq_dwconv_u8s8s32_64c4_avx512vnni(const sq_dw_tile* t) {
-    static void (*const runs[2][2])(const sq_dw_tile*) = {{dw512_part, dw512_part_sums}, {dw512_full, dw512_full_sums}};
-    runs[t->n == 64][t->zero_points != NULL](t);
+    static void (*const runs[2][2][2])(const sq_dw_tile*) = {
+        {{dw256vnni_part, dw256vnni_part_sums}, {dw256vnni_full, dw256vnni_full_sums}},
+        {{dw512_part, dw512_part_sums}, {dw512_full, dw512_full_sums}}};
+    int wide = t->n > 32;
+    runs[wide][t->n == (wide ? 64 : 32)][t->zero_points != NULL](t);
 }
 
 #undef SQ_INLINE

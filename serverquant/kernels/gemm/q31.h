@@ -30,7 +30,7 @@ static inline __attribute__((always_inline)) __m512i v512_q31(__m512i acc, const
     const __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(acc, 32), multiplier), half);
     const __m512i p = _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 31), _mm512_slli_epi64(odd, 1));
     const __m512i remainder = _mm512_add_epi32(_mm512_and_si512(p, mask), _mm512_srai_epi32(acc, 31));
-    const __m512i quotient = _mm512_sra_epi32(p, _mm_cvtsi32_si128(ep->q31_shift));
+    const __m512i quotient = _mm512_srav_epi32(p, _mm512_set1_epi32(ep->q31_shift));
     const __mmask16 up = _mm512_cmpgt_epi32_mask(remainder, _mm512_srli_epi32(mask, 1));
     return _mm512_mask_add_epi32(quotient, up, quotient, _mm512_set1_epi32(1));
 }
