@@ -80,4 +80,20 @@ static inline __m512i sq_mm512_srav_epi32(__m512i v, __m512i by) {
 }
 #define _mm512_srav_epi32(v, by) sq_mm512_srav_epi32(v, by)
 
+static inline __m256i sq_mm256_maskz_loadu_epi8(uint32_t mask, const void* p) {
+    uint8_t bytes[32] = {0};
+    for (int i = 0; i < 32; i++)
+        if (mask >> i & 1) bytes[i] = ((const uint8_t*)p)[i];
+    return _mm256_loadu_si256((const __m256i*)bytes);
+}
+#define _mm256_maskz_loadu_epi8(mask, p) sq_mm256_maskz_loadu_epi8(mask, p)
+
+static inline void sq_mm256_mask_storeu_epi8(void* p, uint32_t mask, __m256i v) {
+    uint8_t bytes[32];
+    _mm256_storeu_si256((__m256i*)bytes, v);
+    for (int i = 0; i < 32; i++)
+        if (mask >> i & 1) ((uint8_t*)p)[i] = bytes[i];
+}
+#define _mm256_mask_storeu_epi8(p, mask, v) sq_mm256_mask_storeu_epi8(p, mask, v)
+
 #endif
