@@ -6,7 +6,7 @@ here names an instruction set: the C headers switch targets themselves, and the 
 Environment
     SERVERQUANT_DEBUG=1     bounds checks, asserts, -O1
     SERVERQUANT_OPENMP=0    build without OpenMP: everything runs on the caller's thread
-    SERVERQUANT_EMULATE=1   all x86 rows run through simde's headers (tests only; needs simde-py): see docs/add_kernel.md
+    SERVERQUANT_EMULATE=1   all x86 rows through simde's headers (tests only; needs simde-py): see docs/add_kernel.md
 """
 
 from __future__ import annotations
@@ -37,7 +37,14 @@ DIRECTIVES = {
 }
 
 # Bits are the product: a contracted multiply-add rounds once where the formula says twice.
-CFLAGS = ["-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-Wno-unused-function"]
+CFLAGS = [
+    "-std=gnu11",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fvisibility=hidden",
+    "-Wno-unused-function",
+]
 CFLAGS += ["-O1", "-g", "-UNDEBUG"] if DEBUG else ["-O2", "-g0", "-DNDEBUG"]
 LDFLAGS = [] if DEBUG else ["-Wl,-s", "-Wl,-O1"]
 if OPENMP:
@@ -79,9 +86,11 @@ def extensions() -> list[Extension]:
 
 
 def cython_modules() -> list[Extension]:
-    shared = Extension("serverquant._cyutility", ["serverquant/_cyutility.c"], extra_compile_args=CFLAGS, extra_link_args=LDFLAGS)
+    shared = Extension(
+        "serverquant._cyutility", ["serverquant/_cyutility.c"], extra_compile_args=CFLAGS, extra_link_args=LDFLAGS
+    )
     return cythonize(
-        extensions() + [shared],
+        [*extensions(), shared],
         compiler_directives=DIRECTIVES,
         nthreads=2,
         shared_utility_qualified_name="serverquant._cyutility",

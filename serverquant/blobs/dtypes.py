@@ -6,7 +6,20 @@ import numpy as np
 
 from serverquant._base.errors import DTypeError
 
-FLOAT, INT32, BYTE, STRING, BOOL, UINT8, INT8, UINT16, INT16, INT64, FLOAT16, DOUBLE = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13
+FLOAT, INT32, BYTE, STRING, BOOL, UINT8, INT8, UINT16, INT16, INT64, FLOAT16, DOUBLE = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+    10,
+    12,
+    13,
+)
 
 NUMPY: dict[int, np.dtype] = {
     FLOAT: np.dtype(np.float32),

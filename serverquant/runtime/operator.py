@@ -114,7 +114,7 @@ class Operator:
 
     def check_types(self, ins: list[Spec]) -> None:
         """DTypeError unless the inputs are what the operator takes."""
-        for i, spec in enumerate(ins):
+        for i in range(len(ins)):
             takes = self.takes if isinstance(self.takes, str) else self.takes[min(i, len(self.takes) - 1)]
             if takes != "any":
                 self.expect(ins, i, *takes.split("|"))
@@ -145,7 +145,7 @@ class Operator:
 class PythonOperator(Operator):
     """An operator with a Python body: implement `run(inputs, outputs)`.
 
-    inputs: numpy arrays over the blobs' own memory (do not write to them), `Int8` for Int8 tensors, objects as they are.
+    inputs: numpy arrays over the blobs' own memory (do not write to them), `Int8` for Int8 tensors, objects as such.
     outputs: one item for each output, to be filled or replaced: an array to be written where the shape rule gave a
     shape (an `Int8` whose data is to be written, for an Int8 tensor), else None. What is put in its place (an array, an
     `Int8`, strings) is copied into the blob.

@@ -1,7 +1,7 @@
 """(type, engine) -> operator class, and type -> schema.
 
-Built-in operators load on first use, from an index of their modules (`add_index`). Engines are tried as in Caffe2: those
-that the operator names (a comma list), the preference for its type, the global preference, the default. An engine
+Built-in operators load on first use, from an index of their modules (`add_index`). Engines are tried as in Caffe2:
+those that the operator names (a comma list), the preference for its type, the global preference, the default. An engine
 without an implementation is passed over; one that declines the case (`Decline`) too, and the reason is kept.
 """
 

@@ -67,12 +67,13 @@ class Schema:
         for what, names, (least, most) in (("input", inputs, self.inputs), ("output", outputs, self.outputs)):
             if not least <= len(names) <= most:
                 many = f"{least}" if least == most else f"{least} or more" if most == MANY else f"{least} to {most}"
-                raise NetError(f"{op_type} takes {many} {what}{'' if many == '1' else 's'}, not {len(names)}: {list(names)}")
+                plural = "" if many == "1" else "s"
+                raise NetError(f"{op_type} takes {many} {what}{plural}, not {len(names)}: {list(names)}")
         for i, name in enumerate(inputs):
             for j, out in enumerate(outputs):
                 if name == out and not self.allows_inplace(i, j):
                     raise NetError(
-                        f'output {j} may not be the same blob as input {i} ("{name}"): {op_type} does not work in place; '
+                        f'output {j} may not be the blob of input {i} ("{name}"): {op_type} does not work in place; '
                         "give the output a name of its own"
                     )
 

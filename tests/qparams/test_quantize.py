@@ -77,7 +77,9 @@ def test_shape_is_kept_and_views_are_taken():
     values = np.arange(24, dtype=f32).reshape(2, 3, 4)
     params = choose(0, 24)
     assert quantize(values, params).shape == (2, 3, 4)
-    np.testing.assert_array_equal(quantize(values.transpose(2, 0, 1), params), quantize(values, params).transpose(2, 0, 1))
+    np.testing.assert_array_equal(
+        quantize(values.transpose(2, 0, 1), params), quantize(values, params).transpose(2, 0, 1)
+    )
     assert quantize(f32(3), params).shape == ()
 
 

@@ -88,7 +88,9 @@ def test_another_writer_between_runs():
 
 def test_in_place():
     space = Workspace()
-    net = net_on(space, lambda n: (n.Copy("X", "Y"), n.Relu("Y", "Y"), n.Reshape("Y", ["Y", "old"], shape=[2, 1])), X=f32(-1, 1))
+    net = net_on(
+        space, lambda n: (n.Copy("X", "Y"), n.Relu("Y", "Y"), n.Reshape("Y", ["Y", "old"], shape=[2, 1])), X=f32(-1, 1)
+    )
     for _ in range(2):
         net.run()
         assert space.fetch("Y").tolist() == [[0], [1]]

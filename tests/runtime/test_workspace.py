@@ -46,7 +46,7 @@ def test_int8_blob():
     workspace.FeedInt8Blob("Q", np.array([1, 2], np.uint8), 0.5, 3)
     data, scale, zero_point = workspace.FetchInt8Blob("Q")
     assert (data.tolist(), scale, zero_point) == ([1, 2], 0.5, 3)
-    with pytest.raises(DTypeError, match='"Q".*FetchInt8Blob'):
+    with pytest.raises(DTypeError, match=r'"Q".*FetchInt8Blob'):
         workspace.FetchBlob("Q")
     workspace.FeedBlob("X", np.zeros(1, np.float32))
     with pytest.raises(DTypeError, match='"X"'):

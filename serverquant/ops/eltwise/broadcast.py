@@ -32,7 +32,7 @@ def old_rule(op: Any, ins: list[Spec]) -> Middle:
     if op.args.axis_str is not None:
         axis = op.args.order.find(op.args.axis_str) if len(op.args.axis_str) == 1 else -1
         if axis < 0:
-            raise ArgumentError(f"argument axis_str is {op.args.axis_str!r}, which is no letter of order {op.args.order}")
+            raise ArgumentError(f"argument axis_str is {op.args.axis_str!r}, no letter of order {op.args.order}")
     if axis is None or axis < 0:
         axis = len(a) - len(b)
     kept = list(b)

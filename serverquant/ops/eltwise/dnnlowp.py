@@ -29,7 +29,7 @@ class DnnlowpSummation(Operator):
 
 @register("Sum", "SumRelu", "Int8Sum", "Int8SumRelu", engine="DNNLOWP")
 class DnnlowpSum(DnnlowpSummation):
-    """sum = data_0 + data_1 + ...; float inputs are clamped as signed 16-bit numbers, a defect of Caffe2 that is kept."""
+    """sum = data_0 + data_1 + ...; float inputs are clamped as signed 16-bit numbers, as Caffe2 does by mistake."""
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
         return _int8.sum_step(self.options, len(ins), float_signed=True)

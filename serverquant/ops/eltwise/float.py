@@ -33,7 +33,9 @@ class Binary(Arithmetic):
         if self.args.broadcast:
             return _eltwise.middle_step(self.type, ins[0].dtype, *old_rule(self, ins))
         joint = outs[0].dims
-        return _eltwise.strided_step(self.type, ins[0].dtype, joint, strides(ins[0].dims, joint), strides(ins[1].dims, joint))
+        return _eltwise.strided_step(
+            self.type, ins[0].dtype, joint, strides(ins[0].dims, joint), strides(ins[1].dims, joint)
+        )
 
 
 @register("Sum")

@@ -21,7 +21,7 @@ class MobileAdd(Operator):
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
         if len(ins) != 2:
-            raise self.shape_error(ins, len(ins) - 1, f"two inputs in all, not {len(ins)}; engine DNNLOWP takes any number")
+            raise self.shape_error(ins, len(ins) - 1, f"two inputs, not {len(ins)}; engine DNNLOWP takes any number")
         if ins[0].dims != ins[1].dims:
             raise self.shape_error(ins, 1, f"the shape of input 0, {ins[0].dims}")
         return _int8.mobile_step(self.output.scale, self.output.zero_point, self.type.endswith("Relu"))

@@ -48,8 +48,8 @@ def weight_key(n: int, by_row: bool, options: Options) -> Hashable:
 class DnnlowpFC(Operator):
     """Y = requantized exact sums, or with dequantize_output=1 fma(float(sum), scale, b).
 
-    Two defects of Caffe2 are kept unless they are to be fixed: in a row-wise layer the bias is quantized by the scale of
-    row 0, and multiplier and dynamic output parameters stay those of the first run.
+    Two defects of Caffe2 are kept unless they are to be fixed: in a row-wise layer the bias is quantized by the scale
+    of row 0, and multiplier and dynamic output parameters stay those of the first run.
     """
 
     takes = ("int8|float", "float|int8|object", "float|int8")
@@ -86,7 +86,14 @@ class DnnlowpFC(Operator):
         n, k = weight_matrix(self, ins[1].dims)
         batched = axis_of(self.args.axis, ins[0].ndim, extra=1) > 0
         step = _fc.int8_step(
-            n, k, self.options, relu=self.relu, batched=batched, fix=self.fix, by_row=self.by_row, first_run=self.first_run
+            n,
+            k,
+            self.options,
+            relu=self.relu,
+            batched=batched,
+            fix=self.fix,
+            by_row=self.by_row,
+            first_run=self.first_run,
         )
         step.prepare = partial(self.prepare, step, n, k)
         return step

@@ -28,8 +28,8 @@ def fc_dims(op: Any, ins: list[Spec]) -> list[Dims]:
     inner = math.prod(ins[0].dims[axis:])
     if inner != k:
         raise ShapeError(
-            f"{op.input_text(ins, 0)} has {inner} elements from axis {axis} on, but weights {op.input_text(ins, 1)} have "
-            f"rows of {k}; the inner sizes must match (axis={op.args.axis}, axis_w={op.args.axis_w})"
+            f"{op.input_text(ins, 0)} has {inner} elements from axis {axis} on, but weights {op.input_text(ins, 1)} "
+            f"have rows of {k}; the inner sizes must match (axis={op.args.axis}, axis_w={op.args.axis_w})"
         )
     if ins[2].kind != OBJECT and ins[2].size != n:
         raise op.shape_error(ins, 2, f"({n},), an entry for each row of {op.input_text(ins, 1)}")

@@ -83,7 +83,11 @@ _fill(
     doc="Normal with that mean and standard deviation. Caffe2's distribution, not its stream of numbers.",
 )
 _fill("XavierFill", args=(), doc="Uniform in +-sqrt(3 / fan_in), fan_in = size / dims[0] (Glorot and Bengio 2010).")
-_fill("MSRAFill", args=(), doc="Normal with standard deviation sqrt(2 / fan_out), fan_out = size / dims[1] (He et al. 2015).")
+_fill(
+    "MSRAFill",
+    args=(),
+    doc="Normal with standard deviation sqrt(2 / fan_out), fan_out = size / dims[1] (He et al. 2015).",
+)
 
 declare(
     "Int8GivenTensorFill",

@@ -23,7 +23,8 @@ class PoolOperator(Operator):
         n = self.window.ndim
         for i, pad in enumerate(self.window.pads):
             if pad >= self.window.kernel[i % n] and not self.window.is_global:
-                raise ArgumentError(f"pads {list(self.window.pads)} must be smaller than the kernel {list(self.window.kernel)}")
+                pads, kernel = list(self.window.pads), list(self.window.kernel)
+                raise ArgumentError(f"pads {pads} must be smaller than the kernel {kernel}")
 
     def check_types(self, ins: list[Spec]) -> None:
         super().check_types(ins)

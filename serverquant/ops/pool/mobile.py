@@ -18,7 +18,7 @@ from serverquant.runtime.registry import register
 
 @register("Int8MaxPool", "Int8AveragePool")
 class MobilePool(PoolOperator):
-    """Max: Y_scale and Y_zero_point must be X's. Average: fixed point, over the whole kernel with padding as X's zero."""
+    """Max: Y_scale and Y_zero_point must be X's. Average: fixed point, over the whole kernel, padding as X's zero."""
 
     takes = "int8"
 

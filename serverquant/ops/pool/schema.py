@@ -45,8 +45,8 @@ declare(
     inputs=1,
     args=[*POOL_ARGS, Arg("count_include_pad", "bool", False, "float only: divide by the whole kernel, padding too")],
     shape=pool_dims,
-    doc="""The mean of each window, clipped to the image. The mobile Int8AveragePool counts padding as X's zero point and
-divides by the whole kernel.""",
+    doc="""The mean of each window, clipped to the image. The mobile Int8AveragePool counts padding as X's zero point
+and divides by the whole kernel.""",
     in_doc=IN_DOC,
     out_doc=OUT_DOC,
 )

@@ -161,8 +161,17 @@ declare(
     in_doc=("X: tensor",),
     out_doc=("Y: tensor",),
 )
-declare("NCHW2NHWC", inputs=1, shape=nchw2nhwc_shape, doc="Moves the channels last.", in_doc=("data",), out_doc=("output",))
-declare("NHWC2NCHW", inputs=1, shape=nhwc2nchw_shape, doc="Moves the channels second.", in_doc=("data",), out_doc=("output",))
+declare(
+    "NCHW2NHWC", inputs=1, shape=nchw2nhwc_shape, doc="Moves the channels last.", in_doc=("data",), out_doc=("output",)
+)
+declare(
+    "NHWC2NCHW",
+    inputs=1,
+    shape=nhwc2nchw_shape,
+    doc="Moves the channels second.",
+    in_doc=("data",),
+    out_doc=("output",),
+)
 
 
 # ---- Concat, Gather ------------------------------------------------------------------------------------------------
@@ -182,7 +191,8 @@ def concat_shape(op: Any, ins: list[Spec]) -> list[Dims]:
     for i, spec in enumerate(ins):
         same = spec.dims == first if op.args.add_axis else _same_but(spec.dims, first, axis)
         if not same:
-            raise op.shape_error(ins, i, f"the shape of input 0, {first}, {'' if op.args.add_axis else f'axis {axis} aside'}")
+            aside = "" if op.args.add_axis else f"axis {axis} aside"
+            raise op.shape_error(ins, i, f"the shape of input 0, {first}, {aside}")
     parts = [1] * len(ins) if op.args.add_axis else [spec.dims[axis] for spec in ins]
     joined = list(first)
     if op.args.add_axis:
@@ -262,7 +272,10 @@ declare(
     inputs=1,
     outputs=(1, 2),
     inplace=[(0, 0)],
-    args=[Arg("is_test", "int", 0, "must be 1: only inference is supported"), Arg("ratio", "float", 0.5, "not used in a test")],
+    args=[
+        Arg("is_test", "int", 0, "must be 1: only inference is supported"),
+        Arg("ratio", "float", 0.5, "not used in a test"),
+    ],
     shape=same_as_first,
     doc="Identity: Caffe2 scales while training, so that a test has nothing to do.",
     in_doc=("data: tensor",),

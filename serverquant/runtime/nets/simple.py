@@ -17,7 +17,18 @@ from serverquant.runtime.options import options
 from serverquant.runtime.plan_cache import PlanCache
 
 # Caffe2's names of executors; all give the results of `simple`.
-TYPES = ("", "simple", "simple_refcount", "dag", "async_dag", "prof_dag", "async_scheduling", "async_polling", "parallel", "rnn")
+TYPES = (
+    "",
+    "simple",
+    "simple_refcount",
+    "dag",
+    "async_dag",
+    "prof_dag",
+    "async_scheduling",
+    "async_polling",
+    "parallel",
+    "rnn",
+)
 
 
 def definitions(source: NetFile, fix_defects: bool) -> Iterable[Definition]:
@@ -66,7 +77,8 @@ class SimpleNet:
             for name in op.input:
                 if name in made or (name in declared and name in self.store):
                     continue
-                place = f'{op.type}{f" {chr(34)}{op.name}{chr(34)}" if op.name else ""} (op {index} of net "{self.name}")'
+                called = f' "{op.name}"' if op.name else ""
+                place = f'{op.type}{called} (op {index} of net "{self.name}")'
                 if declared and name not in declared:
                     near = closest(name, [*declared, *made])
                     raise NetError(
