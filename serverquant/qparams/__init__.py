@@ -2,9 +2,10 @@
 
 ::
 
-    methods    weights -> QParams                      choose_weight, by any of KINDS
-    choose     range -> QParams                        choose, relu_params, find_min_max
-    quantize   floats -> integers and back             quantize, quantize_bias, dequantize
+    choose      range -> QParams                       choose, relu_params, find_min_max
+    quantize    floats -> integers and back            quantize, quantize_bias, dequantize
+    methods/    weights -> QParams, by kind            choose_weight, KINDS
+    histogram   values -> bins, for the methods
 """
 
 from __future__ import annotations

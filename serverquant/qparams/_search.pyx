@@ -1,66 +1,87 @@
-"""Native half of the weight quantization methods that search for a range: see search.h."""
-import numpy as np
-from libc.stdint cimport int64_t
+"""Native half of histogram.py and of the methods that search a histogram: see search.h and kl.h."""
 
-from serverquant._base._threads cimport parallel_range, team_size
+import numpy as np
+
+from libc.stdint cimport int32_t, int64_t
+
+from serverquant._base cimport _isa
+
+cdef extern from "histogram.h" nogil:
+    void sq_count(const float* x, Py_ssize_t n, float lo, float width, int32_t bins, int64_t* counts)
 
 cdef extern from "search.h" nogil:
-    ctypedef struct sq_counts:
-        const int64_t* counts
-        const int64_t* sums[3]
-        int64_t n, steps
-        int squared
-
     ctypedef struct sq_search:
-        sq_counts h
-        int divergence, symmetric
-        int64_t zero
-        double* costs
-        int64_t* begins
+        const float* counts
+        float* density
+        const double* sums[3]
+        float* table[3]
+        Py_ssize_t n
+        int32_t steps
+        float width
+        int32_t avx2
 
-    void sq_search_some(const void* job, long long c0, long long c1)
-    void sq_search_approx(const sq_counts* h, double* inner, int64_t* b, int64_t* c)
+    void sq_search_l2(const sq_search* s, int around, Py_ssize_t zero, int32_t* blocks, Py_ssize_t* b, Py_ssize_t* c)
+    void sq_search_l1(const sq_search* s, int around, Py_ssize_t zero, int32_t* filled, Py_ssize_t* b, Py_ssize_t* c)
+    void sq_search_l2_approx(const sq_search* s, Py_ssize_t* b, Py_ssize_t* c)
+
+cdef extern from "kl.h" nogil:
+    ctypedef struct sq_kl:
+        const int64_t* counts
+        const int64_t* below
+        Py_ssize_t n
+        int32_t steps
+
+    void sq_search_kl(const sq_kl* h, int around, Py_ssize_t zero, Py_ssize_t* b, Py_ssize_t* c)
+
+# Which ranges are tried.
+ALL_RANGES, FROM_FIRST, AROUND_ZERO = 0, 1, 2
 
 
-cdef class Counts:
-    """A histogram's counts, int64 [n], and 2^precision quantized steps, ready for searching."""
-    cdef sq_counts raw
-    cdef object _arrays
-
-    def __init__(self, counts, int precision):
-        index = np.arange(counts.size)
-        sums = [np.concatenate(([0], np.cumsum(counts * index**power))) for power in range(3)]
-        cdef const int64_t[::1] values = np.ascontiguousarray(counts, np.int64)
-        cdef const int64_t[:, ::1] rows = np.stack(sums).astype(np.int64)
-        self._arrays = values, rows
-        self.raw.counts, self.raw.n, self.raw.steps = &values[0], values.shape[0], 1 << precision
-        for power in range(3):
-            self.raw.sums[power] = &rows[power, 0]
-
-    def least(self, kind: str, symmetric: bool = False, zero: int = -1) -> tuple:
-        """(first bin, number of bins) of the range of least l1, l2 or kl cost; among equal ones the first with the
-        fewest bins. symmetric: only ranges around the begin of bin `zero`."""
-        cdef double[::1] costs = np.full(self.raw.n + 1, np.nan)
-        cdef int64_t[::1] begins = np.zeros(self.raw.n + 1, np.int64)
-        cdef sq_search s
-        cdef int team
-        self.raw.squared = kind == "l2"
-        s.h, s.divergence, s.symmetric, s.zero = self.raw, kind == "kl", symmetric, zero
-        s.costs, s.begins = &costs[0], &begins[0]
-        costs[0] = np.inf
+def count_native(const float[::1] x, float lo, float width, int64_t[::1] counts):
+    """Add to counts[i] the values of x in bin i, which begins at lo + i * width; outer ones go to the ends."""
+    if x.shape[0]:
         with nogil:
-            team = team_size(s.h.n * s.h.n * (1 if s.symmetric else s.h.n // 6))
-            parallel_range(sq_search_some, &s, s.h.n + 1, 1, team)
-        if np.isnan(costs).any():
-            raise MemoryError
-        best = int(np.argmin(costs))
-        return begins[best], best
+            sq_count(&x[0], x.shape[0], lo, width, <int32_t>counts.shape[0], &counts[0])
 
-    def narrowed(self) -> tuple:
-        """(first bin, number of bins) that l2_approx's narrowing arrives at."""
-        cdef double[::1] inner = np.empty(self.raw.n, np.float64)
-        cdef int64_t b = 0, c = 1
-        self.raw.squared = True
-        with nogil:
-            sq_search_approx(&self.raw, &inner[0], &b, &c)
-        return b, c
+
+def search_norm(
+    str norm, const float[::1] counts, float width, int precision, int around, Py_ssize_t zero
+) -> tuple:
+    """(first bin, number of bins) of the range of least cost; norm: "l1", "l2" or "l2_approx".
+
+    counts: f32 [n] of whole numbers. width: of a bin. around: ALL_RANGES, FROM_FIRST or AROUND_ZERO: only those around
+    the begin of bin `zero`; l2_approx heeds neither.
+    """
+    cdef Py_ssize_t n = counts.shape[0], b = 0, c = 1
+    cdef double[:, ::1] sums = np.zeros((3, n + 1))
+    cdef int choice = ("l1", "l2", "l2_approx").index(norm)
+    cdef float[:, ::1] work = np.empty((4, 3 * n + 16 if choice < 2 else 1), np.float32)
+    cdef int32_t[::1] places = np.empty(n, np.int32)
+    index = np.arange(n, dtype=np.float64)
+    for power in range(3):
+        np.cumsum(np.asarray(counts) * index**power, out=np.asarray(sums)[power, 1:])
+    cdef sq_search s
+    s.counts, s.n, s.steps, s.width, s.avx2 = &counts[0], n, 1 << precision, width, _isa.level() >= _isa.AVX2
+    s.density = &work[3, 0]
+    for i in range(3):
+        s.sums[i] = &sums[i, 0]
+        s.table[i] = &work[i, 0]
+    with nogil:
+        if choice == 0:
+            sq_search_l1(&s, around, zero, &places[0], &b, &c)
+        elif choice == 1:
+            sq_search_l2(&s, around, zero, &places[0], &b, &c)
+        else:
+            sq_search_l2_approx(&s, &b, &c)
+    return b, c
+
+
+def search_kl(const int64_t[::1] counts, int precision, int around, Py_ssize_t zero) -> tuple:
+    """(first bin, number of bins) of the range of least divergence; arguments as in search_norm."""
+    cdef int64_t[::1] below = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+    cdef Py_ssize_t b = 0, c = 1 << precision
+    cdef sq_kl h
+    h.counts, h.below, h.n, h.steps = &counts[0], &below[0], counts.shape[0], 1 << precision
+    with nogil:
+        sq_search_kl(&h, around, zero, &b, &c)
+    return b, c

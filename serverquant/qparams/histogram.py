@@ -1,4 +1,4 @@
-"""Histograms of a tensor's values, as Caffe2 makes them for weights."""
+"""Histograms of a tensor's values over bins of equal width, in f32 as Caffe2 keeps them."""
 
 from __future__ import annotations
 
@@ -6,46 +6,71 @@ from typing import NamedTuple
 
 import numpy as np
 
-from serverquant.qparams.choose import find_min_max
+from serverquant._base.errors import QuantizationError
+from serverquant.qparams._search import ALL_RANGES, AROUND_ZERO, FROM_FIRST, count_native
+
+# Values far from 0 for their spread need ever more bins to include it, until memory ends.
+MAX_BINS = 1 << 20
 
 
 class Histogram(NamedTuple):
-    """Counts of values in bins of equal width. lo, hi, width: float32, the ends of the bins and a bin's width."""
+    """counts: int64, one for each bin. lo, hi: float32, the outer ends of the bins."""
 
     counts: np.ndarray
     lo: np.float32
     hi: np.float32
 
+    @classmethod
+    def of(cls, values: np.ndarray, bins: int, lo: float, hi: float) -> Histogram:
+        """Count float values between lo and hi, their minimum and maximum, both finite and lo < hi."""
+        counts = np.zeros(bins, np.int64)
+        empty = cls(counts, np.float32(lo), np.float32(hi))
+        flat = np.ascontiguousarray(values, np.float32).reshape(-1)
+        if empty.width > 0:
+            count_native(flat, lo, float(empty.width), counts)
+        else:  # a spread too small for f32
+            counts[0] = flat.size
+        return empty
+
     @property
     def width(self) -> np.float32:
-        return np.float32((self.hi - self.lo) / np.float32(self.counts.size))
+        """Of a bin: f32(f32(hi - lo) / bins)."""
+        with np.errstate(over="ignore"):
+            return (self.hi - self.lo) / np.float32(self.counts.size)
 
-    @property
-    def zero_bin(self) -> int:
-        """The bin border nearest to 0, counted from the first; halves go away from zero."""
-        border = float(-self.lo / self.width)
-        return int(np.copysign(np.floor(abs(border) + 0.5), border))
+    def include_zero(self, max_bins: int = MAX_BINS) -> Histogram:
+        """With k = ceil(f32(distance / width)) empty bins added in front, or behind, so that 0 lies within.
 
+        Raises QuantizationError when that takes more than max_bins bins: the values are too far from 0 for their
+        spread.
+        """
+        width = self.width
+        if self.lo > 0:
+            k = self._missing(self.lo, max_bins)
+            return Histogram(np.pad(self.counts, (k, 0)), self.lo - np.float32(k) * width, self.hi)
+        if self.hi < 0:
+            k = self._missing(-self.hi, max_bins)
+            return Histogram(np.pad(self.counts, (0, k)), self.lo, self.hi + np.float32(k) * width)
+        return self
 
-def histogram(values: np.ndarray, bins: int) -> Histogram:
-    """Counts of float32 values between their minimum and maximum; all in the first bin when these are equal."""
-    lo, hi = (np.float32(v) for v in find_min_max(values))
-    width = np.float32((hi - lo) / np.float32(bins))
-    flat = np.asarray(values, np.float32).reshape(-1)
-    if not width > 0:
-        counts = np.zeros(bins, np.int64)
-        counts[0] = flat.size
-        return Histogram(counts, lo, hi)
-    index = np.clip(((flat - lo) / width).astype(np.int64), 0, bins - 1)
-    return Histogram(np.bincount(index, minlength=bins).astype(np.int64), lo, hi)
+    def ranges(self, symmetric: bool, width: np.floating) -> tuple[int, int]:
+        """(which ranges a search tries, the bin border nearest to 0): halves go away from zero.
 
+        width: of a bin; its type is the precision of the quotient.
+        """
+        if not symmetric:
+            return ALL_RANGES, 0
+        if self.lo == 0:
+            return FROM_FIRST, 0
+        border = float(-self.lo / width)
+        return AROUND_ZERO, int(np.copysign(np.floor(abs(border) + 0.5), border))
 
-def include_zero(h: Histogram) -> Histogram:
-    """The same with empty bins added in front or behind until 0 is within."""
-    if h.lo > 0:
-        k = int(np.ceil(h.lo / h.width))
-        return Histogram(np.concatenate((np.zeros(k, np.int64), h.counts)), h.lo - np.float32(k) * h.width, h.hi)
-    if h.hi < 0:
-        k = int(np.ceil(-h.hi / h.width))
-        return Histogram(np.concatenate((h.counts, np.zeros(k, np.int64))), h.lo, h.hi + np.float32(k) * h.width)
-    return h
+    def _missing(self, distance: np.float32, max_bins: int) -> int:
+        with np.errstate(divide="ignore", over="ignore"):
+            k = np.ceil(distance / self.width)
+        if not k <= max_bins - self.counts.size:
+            raise QuantizationError(
+                f"the values lie between {self.lo:.9g} and {self.hi:.9g}, too far from 0 for their spread: a histogram "
+                f"that holds 0 would need more than {max_bins} bins; choose kind min_max for this tensor"
+            )
+        return int(k)

@@ -69,13 +69,11 @@ SQ_INLINE void sq_quantize_8_body(const float *x, uint8_t *y, ptrdiff_t n, float
 SQ_QUANTIZE_WIDE_BODY(sq_quantize_wide8_body, uint8_t)
 SQ_QUANTIZE_WIDE_BODY(sq_quantize_wide16_body, uint16_t)
 
-/* int32 bias: y = clamp(rne(f32(b * inv)), -2^31, 2^31 - 1); NaN gives -2^31. */
+/* int32 bias: y = rne(f32(b * inv)); what does not fit into int32, on either side, and NaN give -2^31. */
 static inline void sq_quantize_bias(const float *b, int32_t *y, ptrdiff_t n, float inv) {
     for (ptrdiff_t i = 0; i < n; i++) {
-        float product = b[i] * inv;
-        double t = rint((double)product);
-        t = t > -2147483648.0 ? t : -2147483648.0;
-        y[i] = (int32_t)(t < 2147483647.0 ? t : 2147483647.0);
+        float t = rintf(b[i] * inv);
+        y[i] = t >= -2147483648.0f && t < 2147483648.0f ? (int32_t)t : INT32_MIN;
     }
 }
 

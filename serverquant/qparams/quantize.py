@@ -32,18 +32,19 @@ def quantize(x: np.ndarray, params: QParams) -> np.ndarray:
     y = np.empty(flat.size, f"u{bits // 8}")
     y8, y16 = (y, None) if bits == 8 else (None, y)
     ends = params.qmin, params.qmax
-    quantize_native(flat, y8, y16, inverse_scale(params.scale), params.zero_point, *ends, params.precision == 8)
+    quantize_native(flat, y8, y16, float(inverse_scale(params.scale)), params.zero_point, *ends, params.precision == 8)
     return (y.view(f"i{bits // 8}") if params.is_signed else y).reshape(np.shape(x))
 
 
 def quantize_bias(bias: np.ndarray, scale: float) -> np.ndarray:
-    """Bias as int32 with zero point 0, in its shape: clamp(rne(f32(bias * f32(1 / scale)))); NaN -> -2^31.
+    """Bias as int32 with zero point 0, in its shape: rne(f32(bias * f32(1 / scale))).
 
+    What does not fit into int32, and NaN, gives -2^31, as in Caffe2.
     scale: that of the accumulator, f32(input scale * weight scale).
     """
     flat = _flat_f32(bias)
     y = np.empty(flat.size, np.int32)
-    quantize_bias_native(flat, y, inverse_scale(scale))
+    quantize_bias_native(flat, y, float(inverse_scale(scale)))
     return y.reshape(np.shape(bias))
 
 

@@ -1,0 +1,15 @@
+"""l2: of all ranges of a histogram's bins, that whose quantization has the least sum of squared errors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from serverquant.qparams.choose import QParams
+from serverquant.qparams.least_norm import least_norm
+
+
+def choose_params(
+    values: np.ndarray, lo: float, hi: float, precision: int, symmetric: bool, power_of_two: bool
+) -> QParams:
+    """The best of all ranges; symmetric: of those around 0. search.h has the cost."""
+    return least_norm(values, lo, hi, precision, symmetric, "l2")

@@ -1,0 +1,15 @@
+"""l2_approx: narrows the range of all bins step by step while the sum of squared errors does not grow."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from serverquant.qparams.choose import QParams
+from serverquant.qparams.least_norm import least_norm
+
+
+def choose_params(
+    values: np.ndarray, lo: float, hi: float, precision: int, symmetric: bool, power_of_two: bool
+) -> QParams:
+    """The last range before the cost grows (sq_search_l2_approx); symmetric: as l2."""
+    return least_norm(values, lo, hi, precision, symmetric, "l2" if symmetric else "l2_approx")
