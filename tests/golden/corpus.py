@@ -25,11 +25,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 FOLDER = Path(__file__).parent / "cases"
-# Cases whose answer is not the right one, and why (docs/numerics.md). `test_golden.py` proves it.
-DISPUTED = {
-    "conv_float_weight_024": "Caffe2's depthwise kernel saturates sums of two products in int16, even with VNNI;"
-    " padding with a zero point of 255 gets there. We give the exact sum, as the nets of nets/ demand.",
-}
 
 
 class Int8(NamedTuple):
