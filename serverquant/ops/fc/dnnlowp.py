@@ -24,7 +24,7 @@ from serverquant.ops.dnnlowp.weights import (
 )
 from serverquant.ops.fc import _fc
 from serverquant.ops.fc.float import packed_f32
-from serverquant.ops.fc.schema import weight_matrix
+from serverquant.ops.fc.schema import check_not_empty, weight_matrix
 from serverquant.runtime._plan import PythonStep, Step
 from serverquant.runtime.operator import Operator
 from serverquant.runtime.registry import register
@@ -73,6 +73,7 @@ class DnnlowpFC(Operator):
 
     def check_types(self, ins: list[Spec]) -> None:
         super().check_types(ins)
+        check_not_empty(self, ins)
         for i, dtype in enumerate((dtypes.UINT8, dtypes.UINT8, dtypes.INT32)):
             check_int8(self, ins, i, dtype)
         for i in (1, 2):

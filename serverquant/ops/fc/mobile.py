@@ -12,7 +12,7 @@ from serverquant.ops.dnnlowp.options import PLAIN, mobile_output
 from serverquant.ops.dnnlowp.weights import check_int8
 from serverquant.ops.fc import _fc
 from serverquant.ops.fc.dnnlowp import pack_weight, weight_key
-from serverquant.ops.fc.schema import fc_dims
+from serverquant.ops.fc.schema import check_not_empty, fc_dims
 from serverquant.runtime._plan import Step
 from serverquant.runtime.operator import Operator
 from serverquant.runtime.registry import register
@@ -35,6 +35,7 @@ class MobileFC(Operator):
     def infer(self, ins: list[Spec]) -> list[Spec]:
         if ins[1].ndim < 2 or not ins[0].ndim:
             raise ShapeError(f"{self.input_text(ins, 0)} and {self.input_text(ins, 1)} must have batch and row dims")
+        check_not_empty(self, ins)
         for i, dtype in enumerate((dtypes.UINT8, dtypes.UINT8, dtypes.INT32)):
             check_int8(self, ins, i, dtype)
         return [Spec(fc_dims(self, ins)[0], dtypes.UINT8, INT8)]

@@ -36,6 +36,12 @@ def fc_dims(op: Any, ins: list[Spec]) -> list[Dims]:
     return [(*ins[0].dims[:axis], n)]
 
 
+def check_not_empty(op: Any, ins: list[Spec]) -> None:
+    """ShapeError for weights without elements, which cannot be quantized. Float layers take them."""
+    if ins[1].size == 0:
+        raise op.shape_error(ins, 1, "at least one row and one column")
+
+
 declare(
     "FC",
     "Int8FC",
