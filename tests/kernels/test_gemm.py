@@ -72,6 +72,22 @@ def test_extremes(row, w):
 
 
 @pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("k", [15, 16, 17, 20, 21, 23, 24, 64, 151])
+def test_int16_sums_of_trained_weights(row, k):
+    rng = np.random.default_rng(k)
+    w = np.clip(rng.laplace(0, 14, (37, k)), -128, 127).astype(np.int8)
+    w[3, :4], w[20, -3:], w[36, -1] = 127, -128, 127
+    for x in (rng.integers(0, 256, (9, k), np.uint8), np.full((9, k), 255, np.uint8)):
+        check(x, w, row, zx=100)
+        check(x, np.where(w > 0, w, 0).astype(np.int8), row)
+        check(x, np.where(w < 0, w, 0).astype(np.int8), row)
+    if row.isa == "avx2":
+        packed = _gemm.pack(w, row=row.name)
+        assert packed.extra_vectors > 0
+        assert packed.depth == 2 or k < 64
+
+
+@pytest.mark.parametrize("row", ROWS)
 def test_sums_wrap(row):
     x, w = np.full((3, 70_000), 255, np.uint8), np.full((2, 70_000), 127, np.int8)
     check(x, w, row, zx=255, zw=-128, bias=np.array([2**31 - 1, -(2**31)], np.int32))

@@ -1,4 +1,4 @@
-"""int8 convolution of channels-last images in 1, 2 or 3 spatial dimensions, on the tiles of `kernels/gemm` and `kernels/dwconv`.
+"""int8 convolution of channels-last images in 1, 2 or 3 spatial dimensions, on the tiles of gemm and dwconv.
 
 A 1x1 convolution with stride 1 is a matrix product of the image as it lies. Others point at each tap's channels (rows
 of the product are lists of pointers, padding points at a row of zero points), or, where a tap has few channels, gather

@@ -76,6 +76,16 @@ cdef class PackedWeight:
         return sum(b.nbytes for b in self._buffers)
 
     @property
+    def depth(self) -> int:
+        """Steps of four products that are added in int16 before they are widened (AVX2), else 1."""
+        return self.raw.depth
+
+    @property
+    def extra_vectors(self) -> int:
+        """Weight vectors beyond the plain ones that keep int16 sums exact (AVX2), else 0."""
+        return self._buffers[3].shape[0] - 1 if len(self._buffers) > 3 else 0
+
+    @property
     def shape(self) -> tuple:
         """(groups * n, k): the shape of the weights that were packed."""
         return self.groups * self.n, self.k
