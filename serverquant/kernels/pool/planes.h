@@ -144,16 +144,15 @@ static void pool_planes(const sq_pool_job* job, int64_t begin, int64_t end, char
 }
 
 /* x [count planes][in] to out [in][BESIDE]; lanes without a plane take the first one's values. */
-static void stand_beside(const char* x, int64_t in, int64_t count, int64_t element, char* out) {
-    for (int64_t i = 0; i < in; i++)
-        for (int64_t j = 0; j < BESIDE; j++) {
-            const int64_t from = (j < count ? j * in : 0) + i;
-            if (element == 1)
-                out[i * BESIDE + j] = x[from];
-            else
-                ((float*)out)[i * BESIDE + j] = ((const float*)x)[from];
-        }
-}
+#define STAND_BESIDE(name, type)                                                              \
+    static void name(const type* x, int64_t in, int64_t count, type* out) {                   \
+        const type* plane[BESIDE];                                                             \
+        for (int64_t j = 0; j < BESIDE; j++) plane[j] = x + (j < count ? j * in : 0);          \
+        for (int64_t i = 0; i < in; i++, out += BESIDE)                                        \
+            _Pragma("GCC unroll 16") for (int64_t j = 0; j < BESIDE; j++) out[j] = plane[j][i]; \
+    }
+STAND_BESIDE(stand_beside_f32, float)
+STAND_BESIDE(stand_beside_u8, uint8_t)
 
 /* One output pixel of BESIDE planes: BESIDE values of the output's type. */
 static void pool_beside(const sq_pool_job* job, plane_state* s, const int64_t at[3], void* out) {
@@ -183,12 +182,16 @@ static void pool_beside(const sq_pool_job* job, plane_state* s, const int64_t at
 /* Blocks begin..end of BESIDE planes each. */
 static void pool_blocks(const sq_pool_job* job, int64_t begin, int64_t end, char* scratch) {
     const sq_window* w = &job->pool->window;
-    plane_state s = start_planes(job->pool, scratch);
+    plane_state s = plan_planes(job->pool, scratch);
     const int64_t in = sq_volume(w->in), out = sq_volume(w->out), element = element_bytes(job);
     for (int64_t block = begin; block < end; block++) {
         const int64_t count = sq_pool_min(BESIDE, planes_of(job->pool) - block * BESIDE);
         char* y = (char*)job->y + block * BESIDE * out * element;
-        stand_beside((const char*)job->x + block * BESIDE * in * element, in, count, element, s.padded);
+        const char* x = (const char*)job->x + block * BESIDE * in * element;
+        if (element == 1)
+            stand_beside_u8((const uint8_t*)x, in, count, (uint8_t*)s.padded);
+        else
+            stand_beside_f32((const float*)x, in, count, (float*)s.padded);
         for (int64_t o = 0; o < out; o++) {
             _Alignas(64) char pooled[BESIDE * sizeof(float)];
             int64_t at[3];
