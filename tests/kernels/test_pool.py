@@ -22,9 +22,14 @@ GEOMETRIES = {
     "stride_past_kernel": (1, 3, (20, 21), (2, 1), (5, 4), None),
     "kernel_past_image": (1, 4, (3, 2), (4, 4), (1, 2), (2, 3, 2, 3)),
     "one_channel": (3, 1, (8, 8), (3, 3), (2, 2), None),
+    "narrow": (2, 5, (30, 1), (3, 3), (2, 2), (1, 1, 1, 1)),
+    "narrow_deep": (1, 3, (4, 9, 1), (2, 3, 2), (1, 2, 1), (0, 1, 1, 1, 1, 0)),
     "1d": (2, 9, (33,), (4,), (3,), (1, 2)),
     "3d": (1, 6, (4, 5, 6), (2, 3, 2), (1, 2, 2), (1, 1, 0, 0, 1, 1)),
-    "many_channels": (1, 131, (4, 5), (3, 2), (2, 2), (1, 0, 1, 0)),
+    "banded": (1, 40, (45, 50), (3, 3), (2, 1), (1, 1, 1, 1)),
+    "banded_direct": (1, 61, (39, 40), (2, 3), (1, 1), None),
+    "banded_plane": (1, 1, (300, 310), (3, 2), (1, 1), (2, 0, 1, 1)),
+    "many_channels": (1, 261, (4, 5), (3, 2), (2, 2), (1, 0, 1, 0)),
 }  # fmt: skip
 
 
@@ -168,6 +173,11 @@ def test_empty_batch():
     plan = pool.Pool(Window((4, 4), (2, 2)), 0, 3)
     assert pool.max_pool(plan, np.empty((0, 3, 4, 4), np.uint8)).shape == (0, 3, 3, 3)
     assert pool.average_pool(plan, np.empty((0, 3, 4, 4), np.float32)).shape == (0, 3, 3, 3)
+
+
+def test_no_channels():
+    plan = pool.Pool(Window((4, 4), (2, 2)), 2, 0, "NHWC")
+    assert pool.max_pool(plan, np.empty((2, 4, 4, 0), np.uint8)).shape == (2, 3, 3, 0)
 
 
 def test_refusals():

@@ -123,6 +123,9 @@ static inline void sq_every_second_u8(uint8_t* out, const uint8_t* in, int64_t c
             memcpy(out, in, (size_t)(count * inner) * sizeof(type));                                               \
         else if (stride == 2 && inner == 1)                                                                        \
             every_second(out, in, count);                                                                          \
+        else if (inner >= 16)                                                                                      \
+            for (int64_t i = 0; i < count; i++)                                                                    \
+                memcpy(out + i * inner, in + i * stride * inner, (size_t)inner * sizeof(type));                    \
         else                                                                                                       \
             for (int64_t i = 0; i < count; i++)                                                                    \
                 for (int64_t j = 0; j < inner; j++) out[i * inner + j] = in[i * stride * inner + j];               \

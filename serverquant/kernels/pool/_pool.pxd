@@ -10,7 +10,7 @@ cdef extern from "../kernels/pool/pool.h" nogil:
     # `batch` may be changed between runs; everything else belongs to the plan.
     ctypedef struct sq_pool:
         sq_window window
-        int64_t batch, channels
+        int64_t whole, batch, channels
         int32_t nhwc
         const sq_pool_row* row
 

@@ -43,6 +43,18 @@ def rows() -> list:
     return found
 
 
+cdef void _drop_width(sq_window* w) noexcept:
+    """Take an image one pixel wide as a line: only the tap that meets the pixel counts, and lines are short no more."""
+    cdef int a
+    if w.in_[2] != 1 or w.out[2] != 1 or w.pad[2] >= w.kernel[2]:
+        return
+    for a in range(2, 0, -1):
+        w.in_[a], w.out[a], w.kernel[a] = w.in_[a - 1], w.out[a - 1], w.kernel[a - 1]
+        w.stride[a], w.pad[a] = w.stride[a - 1], w.pad[a - 1]
+    w.in_[0] = w.out[0] = w.kernel[0] = w.stride[0] = 1
+    w.pad[0] = 0
+
+
 cdef class Pool:
     """The plan of one pool. window: its spatial geometry, without dilation; order: "NCHW" or "NHWC".
 
@@ -60,6 +72,8 @@ cdef class Pool:
                 raise ArgumentError("pools take no dilation")
         self.window = window
         self.raw.window = window.raw
+        self.raw.whole = sq_volume(window.raw.kernel)
+        _drop_width(&self.raw.window)
         self.raw.batch, self.raw.channels, self.raw.nhwc = batch, channels, order == "NHWC"
         for i in range(sq_pool_rows()):
             self.raw.row = sq_pool_row_at(i)
@@ -213,7 +227,7 @@ def average_pool_mobile(Pool plan, x, x_scale: float, x_zero: int, y_scale: floa
     cdef int team = team_size(pool_work(&plan.raw))
     cdef uint8_t[::1] scratch = _buffer(plan.scratch_bytes(team))
     cdef int32_t multiplier, shift, from_zero = x_zero, to_zero = y_zero, least = low
-    multiplier, shift = mobile_factors(x_scale, y_scale, sq_volume(plan.raw.window.kernel))
+    multiplier, shift = mobile_factors(x_scale, y_scale, plan.raw.whole)
     if y.size:
         with nogil:
             average_pool_mobile_u8(&plan.raw, from_zero, multiplier, shift, to_zero, least, &x_view[0], &y_view[0],

@@ -33,7 +33,7 @@ static int64_t list_pixels(const sq_pool* p, const char* x, int64_t pixel_bytes,
 static void pool_pixel(const sq_pool_job* job, const void* pointers, int64_t n, int64_t pixel, int32_t* sums) {
     const sq_pool* p = job->pool;
     const int64_t c = p->channels;
-    const int64_t divisor = job->kind == SQ_AVERAGE_F32 && job->include_pad ? sq_volume(p->window.kernel) : n;
+    const int64_t divisor = job->kind == SQ_AVERAGE_F32 && job->include_pad ? p->whole : n;
     if (job->kind == SQ_MAX_F32) {
         p->row->max_f32(pointers, n, c, (float*)job->y + pixel * c);
     } else if (job->kind == SQ_AVERAGE_F32) {

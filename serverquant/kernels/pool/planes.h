@@ -1,6 +1,7 @@
 /* NCHW: the lanes are pixels. A plane is padded and sorted into phases (window.h), so that its outputs are one long
- * row. An NHWC image of few channels is such a plane too, whose pixels have several elements. Planes with few outputs
- * would leave the lanes empty: there a lane is a plane. */
+ * row. An NHWC image of few channels is such a plane too, whose pixels have several elements. Large planes are taken in
+ * bands of lines, which stay in the cache and give every thread something. Planes with few outputs would leave the
+ * lanes empty: there a lane is a plane. */
 #ifndef SERVERQUANT_POOL_PLANES_H
 #define SERVERQUANT_POOL_PLANES_H
 
@@ -12,30 +13,56 @@
 SQ_PHASES_FILL(fill_phases_f32, float, sq_every_second_f32)
 SQ_PHASES_FILL(fill_phases_u8, uint8_t, sq_every_second_u8)
 
-/* NHWC images of so few channels are taken as planes; planes of so few outputs are pooled side by side. */
-enum { FEW_CHANNELS = 16, FEW_OUTPUTS = 8, BESIDE = 16 };
+/* NHWC images of smaller pixels than this are taken as planes; planes of so few outputs are pooled side by side. */
+enum { FEW_PIXEL_BYTES = 256, FEW_OUTPUTS = 8, BESIDE = 16, BAND_ELEMENTS = 32 * 1024, BAND_LINES = 4 };
 
-static int takes_planes(const sq_pool* p) { return !p->nhwc || p->channels < FEW_CHANNELS; }
+static int64_t element_bytes(int32_t kind) { return kind <= SQ_AVERAGE_F32 ? (int64_t)sizeof(float) : 1; }
+static int takes_planes(const sq_pool* p, int32_t kind) {
+    return !p->nhwc ||
+           (p->channels * element_bytes(kind) < FEW_PIXEL_BYTES && sq_volume(p->window.out) >= FEW_OUTPUTS);
+}
 static int64_t plane_elements(const sq_pool* p) { return p->nhwc ? p->channels : 1; }
 static int64_t planes_of(const sq_pool* p) { return p->nhwc ? p->batch : p->batch * p->channels; }
 static int planes_beside(const sq_pool* p) {
     return plane_elements(p) == 1 && planes_of(p) > 1 && sq_volume(p->window.out) < FEW_OUTPUTS;
 }
-static int64_t element_bytes(const sq_pool_job* job) { return job->kind <= SQ_AVERAGE_F32 ? (int64_t)sizeof(float) : 1; }
+
+/* Output lines of a band: all of them in three dimensions; at least 1, also where there is nothing to do. */
+static int64_t band_lines(const sq_pool* p) {
+    const sq_window* w = &p->window;
+    const int64_t line = sq_phases_of(w, plane_elements(p)).size[2] * w->stride[2] * w->stride[1] * plane_elements(p);
+    const int64_t fit = BAND_ELEMENTS / (line + 1) < BAND_LINES ? BAND_LINES : BAND_ELEMENTS / (line + 1);
+    const int64_t all = w->out[1] > 1 ? w->out[1] : 1;
+    return w->out[0] > 1 || fit > all ? all : fit;
+}
+static int64_t bands_of(const sq_pool* p) { return (p->window.out[1] + band_lines(p) - 1) / band_lines(p); }
 
 /* What a share needs for its planes; the arrays lie in its scratch. */
 typedef struct plane_state {
-    sq_phases phases;
+    sq_window window;       /* of a band */
+    sq_phases phases;       /* of a band */
     int64_t taps;
     int64_t* tap_offset;    /* of each tap in the phases, in elements */
     const char** pointers;  /* of each tap in a plane's phases */
-    char* padded;           /* a plane's phases, or BESIDE planes side by side */
+    char* padded;           /* a band's phases, or BESIDE planes side by side */
     char* flat;             /* the row of outputs, with gaps; sums have 4 bytes */
     int32_t* offset;        /* of the outputs of one line, of which each sees `lines` lines' worth */
     float* scale;
     int64_t lines;
     int64_t bytes;          /* of scratch */
 } plane_state;
+
+/* The output lines that a band writes: first_line + skip .. first_line + window.out[1]; the last band overlaps. */
+typedef struct plane_band {
+    int64_t plane, first_line, skip;
+} plane_band;
+
+static plane_band band_at(const sq_pool* p, int64_t item, int64_t bands, int64_t lines) {
+    const int64_t wanted = item % bands * lines, last = p->window.out[1] - lines;
+    plane_band b = {item / bands, sq_pool_min(wanted, last), 0};
+    b.skip = wanted - b.first_line;
+    return b;
+}
 
 static char* take(char* base, int64_t* at, int64_t bytes) {
     char* here = base + *at;
@@ -44,7 +71,10 @@ static char* take(char* base, int64_t* at, int64_t bytes) {
 }
 
 static plane_state plan_planes(const sq_pool* p, char* scratch) {
-    plane_state s = {.phases = sq_phases_of(&p->window, plane_elements(p)), .taps = sq_volume(p->window.kernel)};
+    plane_state s = {.window = p->window, .taps = sq_volume(p->window.kernel)};
+    s.window.out[1] = band_lines(p);
+    if (sq_phases_of(&p->window, plane_elements(p)).direct) s.window.in[1] = s.window.out[1] + s.window.kernel[1] - 1;
+    s.phases = sq_phases_of(&s.window, plane_elements(p));
     const int64_t words = (int64_t)sizeof(float), line = p->window.out[2] * plane_elements(p);
     int64_t padded = s.phases.total, flat = s.phases.length;
     if (planes_beside(p) && padded < BESIDE * sq_volume(p->window.in)) padded = BESIDE * sq_volume(p->window.in);
@@ -63,8 +93,8 @@ static plane_state start_planes(const sq_pool* p, char* scratch) {
     plane_state s = plan_planes(p, scratch);
     for (int64_t t = 0; t < s.taps; t++) {
         int64_t tap[3];
-        sq_coordinates(t, p->window.kernel, tap);
-        s.tap_offset[t] = sq_phases_tap(&s.phases, &p->window, tap);
+        sq_coordinates(t, s.window.kernel, tap);
+        s.tap_offset[t] = sq_phases_tap(&s.phases, &s.window, tap);
     }
     return s;
 }
@@ -77,7 +107,7 @@ static void set_factors(const sq_pool_job* job, plane_state* s, int64_t lines) {
     s->lines = lines;
     for (int64_t x = 0; x < w->out[2]; x++) {
         int64_t first, count = lines * clip(w, 2, x, &first);
-        const int64_t divisor = job->kind == SQ_AVERAGE_F32 && job->include_pad ? s->taps : count;
+        const int64_t divisor = job->kind == SQ_AVERAGE_F32 && job->include_pad ? job->pool->whole : count;
         const float scale = (job->kind == SQ_AVERAGE_F32 ? 1.0f : job->ratio) / (float)divisor;
         for (int64_t i = 0; i < inner; i++) {
             s->offset[x * inner + i] = (int32_t)(job->x_zero * count);
@@ -86,15 +116,16 @@ static void set_factors(const sq_pool_job* job, plane_state* s, int64_t lines) {
     }
 }
 
-/* The flat row of sums, line by line, to element `to` of the output. */
-static void finish_averages(const sq_pool_job* job, plane_state* s, int64_t to) {
+/* A band's flat row of sums, line by line, to the output. */
+static void finish_averages(const sq_pool_job* job, plane_state* s, const plane_band* b) {
     const sq_window* w = &job->pool->window;
     const int64_t line = w->out[2] * s->phases.inner;
     int64_t first;
     for (int64_t z = 0; z < w->out[0]; z++)
-        for (int64_t y = 0; y < w->out[1]; y++, to += line) {
+        for (int64_t y = b->skip; y < s->window.out[1]; y++) {
             const int64_t from = (z * s->phases.size[1] + y) * s->phases.size[2] * s->phases.inner;
-            set_factors(job, s, clip(w, 0, z, &first) * clip(w, 1, y, &first));
+            const int64_t to = ((b->plane * w->out[0] + z) * w->out[1] + b->first_line + y) * line;
+            set_factors(job, s, clip(w, 0, z, &first) * clip(w, 1, b->first_line + y, &first));
             if (job->kind == SQ_AVERAGE_F32)
                 job->pool->row->scale_f32((float*)s->flat + from, s->scale, line, (float*)job->y + to);
             else
@@ -102,12 +133,14 @@ static void finish_averages(const sq_pool_job* job, plane_state* s, int64_t to) 
         }
 }
 
-/* The flat row without its gaps. */
-static void copy_lines(const sq_window* w, const plane_state* s, int64_t element, char* y) {
-    const int64_t pixel = s->phases.inner * element, line = w->out[2] * pixel;
+/* A band's flat row, without its gaps, to the output. */
+static void copy_lines(const sq_pool_job* job, const plane_state* s, const plane_band* b) {
+    const sq_window* w = &job->pool->window;
+    const int64_t pixel = s->phases.inner * element_bytes(job->kind), line = w->out[2] * pixel;
     for (int64_t z = 0; z < w->out[0]; z++)
-        for (int64_t i = 0; i < w->out[1]; i++, y += line)
-            memcpy(y, s->flat + (z * s->phases.size[1] + i) * s->phases.size[2] * pixel, (size_t)line);
+        for (int64_t y = b->skip; y < s->window.out[1]; y++)
+            memcpy((char*)job->y + ((b->plane * w->out[0] + z) * w->out[1] + b->first_line + y) * line,
+                   s->flat + (z * s->phases.size[1] + y) * s->phases.size[2] * pixel, (size_t)line);
 }
 
 /* The kind's operation over `taps` pointers to `length` elements; averages: the sums. */
@@ -123,23 +156,33 @@ static void reduce_taps(const sq_pool_job* job, const char* const* x, int64_t ta
         row->sum_u8((const uint8_t* const*)x, taps, length, (int32_t*)out);
 }
 
+/* The phases of a band whose first output line is `first_line`; x: the plane. */
+static const char* pad_band(const sq_pool_job* job, plane_state* s, const char* x, int64_t first_line) {
+    if (s->phases.direct)
+        return x + first_line * s->window.in[2] * s->phases.inner * element_bytes(job->kind);
+    sq_window w = s->window;
+    w.pad[1] -= first_line * w.stride[1];
+    if (element_bytes(job->kind) == 1)
+        fill_phases_u8(&s->phases, &w, (const uint8_t*)x, 0, (uint8_t*)s->padded);
+    else
+        fill_phases_f32(&s->phases, &w, (const float*)x, job->kind == SQ_MAX_F32 ? -FLT_MAX : 0.0f, (float*)s->padded);
+    return s->padded;
+}
+
+/* Bands begin..end, counted over all planes. */
 static void pool_planes(const sq_pool_job* job, int64_t begin, int64_t end, char* scratch) {
-    const sq_window* w = &job->pool->window;
     plane_state s = start_planes(job->pool, scratch);
-    const int64_t element = element_bytes(job), inner = s.phases.inner;
-    for (int64_t plane = begin; plane < end; plane++) {
-        const char* x = (const char*)job->x + plane * sq_volume(w->in) * inner * element;
-        const int64_t to = plane * sq_volume(w->out) * inner;
-        if (!s.phases.direct && element == 1)
-            fill_phases_u8(&s.phases, w, (const uint8_t*)x, 0, (uint8_t*)s.padded);
-        else if (!s.phases.direct)
-            fill_phases_f32(&s.phases, w, (const float*)x, job->kind == SQ_MAX_F32 ? -FLT_MAX : 0.0f, (float*)s.padded);
-        for (int64_t t = 0; t < s.taps; t++) s.pointers[t] = (s.phases.direct ? x : s.padded) + s.tap_offset[t] * element;
+    const int64_t element = element_bytes(job->kind), bands = bands_of(job->pool);
+    const int64_t plane_bytes = sq_volume(job->pool->window.in) * s.phases.inner * element;
+    for (int64_t item = begin; item < end; item++) {
+        const plane_band b = band_at(job->pool, item, bands, s.window.out[1]);
+        const char* phases = pad_band(job, &s, (const char*)job->x + b.plane * plane_bytes, b.first_line);
+        for (int64_t t = 0; t < s.taps; t++) s.pointers[t] = phases + s.tap_offset[t] * element;
         reduce_taps(job, s.pointers, s.taps, s.phases.length, s.flat);
         if (job->kind == SQ_MAX_F32 || job->kind == SQ_MAX_U8)
-            copy_lines(w, &s, element, (char*)job->y + to * element);
+            copy_lines(job, &s, &b);
         else
-            finish_averages(job, &s, to);
+            finish_averages(job, &s, &b);
     }
 }
 
@@ -157,7 +200,7 @@ STAND_BESIDE(stand_beside_u8, uint8_t)
 /* One output pixel of BESIDE planes: BESIDE values of the output's type. */
 static void pool_beside(const sq_pool_job* job, plane_state* s, const int64_t at[3], void* out) {
     const sq_window* w = &job->pool->window;
-    const int64_t pixel = BESIDE * element_bytes(job);
+    const int64_t pixel = BESIDE * element_bytes(job->kind);
     int64_t first[3], count[3], n = 0;
     for (int a = 0; a < 3; a++) count[a] = clip(w, a, at[a], &first[a]);
     for (int64_t z = first[0]; z < first[0] + count[0]; z++)
@@ -171,7 +214,7 @@ static void pool_beside(const sq_pool_job* job, plane_state* s, const int64_t at
     const int32_t offset = (int32_t)(job->x_zero * n);
     reduce_taps(job, s->pointers, n, BESIDE, s->flat);
     if (job->kind == SQ_AVERAGE_F32) {
-        const float scale = 1.0f / (float)(job->include_pad ? s->taps : n);
+        const float scale = 1.0f / (float)(job->include_pad ? job->pool->whole : n);
         for (int j = 0; j < BESIDE; j++) ((float*)out)[j] = ((const float*)s->flat)[j] * scale;
     } else {
         const float scale = job->ratio / (float)n;
@@ -183,7 +226,7 @@ static void pool_beside(const sq_pool_job* job, plane_state* s, const int64_t at
 static void pool_blocks(const sq_pool_job* job, int64_t begin, int64_t end, char* scratch) {
     const sq_window* w = &job->pool->window;
     plane_state s = plan_planes(job->pool, scratch);
-    const int64_t in = sq_volume(w->in), out = sq_volume(w->out), element = element_bytes(job);
+    const int64_t in = sq_volume(w->in), out = sq_volume(w->out), element = element_bytes(job->kind);
     for (int64_t block = begin; block < end; block++) {
         const int64_t count = sq_pool_min(BESIDE, planes_of(job->pool) - block * BESIDE);
         char* y = (char*)job->y + block * BESIDE * out * element;

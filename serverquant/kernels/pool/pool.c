@@ -27,7 +27,8 @@ int sq_pool_rows(void) { return (int)(sizeof(table) / sizeof(table[0])); }
 const sq_pool_row* sq_pool_row_at(int index) { return &table[index]; }
 
 static int64_t share_bytes(const sq_pool* p) {
-    return sq_pool_align(takes_planes(p) ? plan_planes(p, NULL).bytes : pixels_share_bytes(p));
+    const int64_t planes = takes_planes(p, SQ_MAX_U8) ? plan_planes(p, NULL).bytes : 0, pixels = pixels_share_bytes(p);
+    return sq_pool_align(p->nhwc && pixels > planes ? pixels : planes);
 }
 
 int64_t sq_pool_scratch(const sq_pool* p, int64_t team) { return team * share_bytes(p); }
@@ -37,9 +38,9 @@ void sq_pool_range(const void* arg, long long begin, long long end) {
     const sq_pool* p = job->pool;
     void (*run)(const sq_pool_job*, int64_t, int64_t, char*) = pool_pixels;
     int64_t items = p->batch * sq_volume(p->window.out);
-    if (takes_planes(p)) {
+    if (items && takes_planes(p, job->kind)) {
         run = planes_beside(p) ? pool_blocks : pool_planes;
-        items = planes_beside(p) ? (planes_of(p) + BESIDE - 1) / BESIDE : planes_of(p);
+        items = planes_beside(p) ? (planes_of(p) + BESIDE - 1) / BESIDE : planes_of(p) * bands_of(p);
     }
     for (long long share = begin; share < end; share++)
         run(job, items * share / job->team, items * (share + 1) / job->team, job->scratch + share * share_bytes(p));

@@ -37,7 +37,8 @@ typedef struct sq_pool_row {
 } sq_pool_row;
 
 typedef struct sq_pool {
-    sq_window window; /* all dilations 1 */
+    sq_window window; /* all dilations 1; an image one pixel wide is taken as a line */
+    int64_t whole;    /* elements of the full kernel */
     int64_t batch, channels;
     int32_t nhwc;
     const sq_pool_row* row;
