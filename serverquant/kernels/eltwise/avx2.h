@@ -1,6 +1,6 @@
 /* AVX2 bodies that beat the compiler's. */
-static __m256 sq_fast_step_avx2(const uint8_t* a, const uint8_t* b, __m256 a_scale, __m256 b_scale, __m256 offset,
-                                __m256 inverse, __m256 y_zero_point) {
+SQ_INLINE __m256 sq_fast_step_avx2(const uint8_t* a, const uint8_t* b, __m256 a_scale, __m256 b_scale, __m256 offset,
+                                   __m256 inverse, __m256 y_zero_point) {
     __m256 t = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)a)));
     t = _mm256_fmadd_ps(t, a_scale, offset);
     t = _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)b))), b_scale, t);
@@ -8,7 +8,7 @@ static __m256 sq_fast_step_avx2(const uint8_t* a, const uint8_t* b, __m256 a_sca
 }
 
 /* The order of the operands sends NaN to lo, as the definition does. */
-static __m256i sq_fast_round_avx2(__m256 t, __m256 lo, __m256 hi) {
+SQ_INLINE __m256i sq_fast_round_avx2(__m256 t, __m256 lo, __m256 hi) {
     return _mm256_cvtps_epi32(_mm256_min_ps(_mm256_max_ps(t, lo), hi));
 }
 
@@ -21,9 +21,10 @@ static long long sq_fast_blocks_avx2(const sq_add_u8_job* j, float offset, long 
     const __m256i in_order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7); /* packing works within halves */
     for (; begin + 32 <= end; begin += 32) {
         __m256i q[4];
-        for (int k = 0; k < 4; k++)
-            q[k] = sq_fast_round_avx2(sq_fast_step_avx2(j->a + begin + 8 * k, j->b + begin + 8 * k, a_scale, b_scale, from,
-                                                        inverse, y_zero_point), lo, hi);
+        for (int k = 0; k < 4; k++) {
+            const uint8_t *a = j->a + begin + 8 * k, *b = j->b + begin + 8 * k;
+            q[k] = sq_fast_round_avx2(sq_fast_step_avx2(a, b, a_scale, b_scale, from, inverse, y_zero_point), lo, hi);
+        }
         const __m256i bytes = _mm256_packus_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
         _mm256_storeu_si256((__m256i*)(j->y + begin), _mm256_permutevar8x32_epi32(bytes, in_order));
     }

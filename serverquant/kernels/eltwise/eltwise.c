@@ -58,8 +58,9 @@ void sq_strided_collapse(sq_strided_job* job) {
         job->a_strides[kept] = job->a_strides[d];
         job->b_strides[kept] = job->b_strides[d];
         kept++;
-        if (kept > 1 && sq_joins(job->a_strides, job->dims, kept - 1) && sq_joins(job->b_strides, job->dims, kept - 1)) {
-            kept--;
+        const int last = kept - 1;
+        if (last > 0 && sq_joins(job->a_strides, job->dims, last) && sq_joins(job->b_strides, job->dims, last)) {
+            kept = last;
             job->dims[kept - 1] *= job->dims[kept];
             job->a_strides[kept - 1] = job->a_strides[kept];
             job->b_strides[kept - 1] = job->b_strides[kept];

@@ -1,9 +1,9 @@
 /* Sums and products of arrays: int8 with quantization parameters, and plain numbers.
  *
- * Items are output elements. y may be one of the inputs (same address, same shape); otherwise arrays do not overlap.
+ * Items are output elements. y may be one of the inputs (same address, same shape); else arrays do not overlap.
  * s = scale, z = zero point, q = stored byte, rne = round half to even, f32() = rounded to single precision.
  *
- *   add_u8_fast    Server set, two Int8 inputs of one shape. Elements of whole blocks of 32 from the start of the array:
+ *   add_u8_fast    Server set, two Int8 inputs of one shape. Whole blocks of 32 elements from the start of the array:
  *                    o = fma(-za, sa, f32(-(zb * sb)));  t = fma(qb, sb, fma(qa, sa, o))
  *                    y = rne(clamp(fma(t, f32(1/sy), zy), lo, 255))
  *                  the n % 32 elements behind them:
@@ -15,7 +15,8 @@
  *                  float_lo < 0. acc = their sum - count * zi, wrapping;
  *                  y = clamp(rne(f32(acc * f32(si/sy))) + zy, lo, 255).
  *   add_u8_mobile  Mobile set: acc = qa*ma + qb*mb + bias in int32;
- *                  y = clamp((acc >> shift) + (((acc & mask) - (acc < 0)) > mask >> 1) + zy, lo, 255), mask = 2^shift-1.
+ *                  y = clamp((acc >> shift) + (((acc & mask) - (acc < 0)) > mask >> 1) + zy, lo, 255),
+ *                  mask = 2^shift - 1.
  *   add_T, mul_T   y = a + b, a * b. T: f32, f64, i32, i64 (integers wrap).
  *   add_strided_T, mul_strided_T   the same over a grid: a and b at their strides (0 = repeated), y dense.
  *   sum_T          ((x0 + x1) + x2) + ...

@@ -36,7 +36,8 @@ static void SQ_NAME(add_u8_mobile)(const void* job, long long begin, long long e
 /* The `count` (<= SQ_BLOCK) elements of an input that belong to output elements from `begin` on. */
 static const void* SQ_NAME(slow_elements)(const sq_slow_input* in, long long begin, int count, void* buffer) {
     if (in->mid == 0) {
-        return in->is_float ? (const void*)((const float*)in->data + begin) : (const void*)((const uint8_t*)in->data + begin);
+        const long long size = in->is_float ? sizeof(float) : 1;
+        return (const char*)in->data + begin * size;
     }
     long long at = begin / in->post % in->mid, within = begin % in->post;
     for (int k = 0; k < count; k++) {
@@ -50,8 +51,10 @@ static const void* SQ_NAME(slow_elements)(const sq_slow_input* in, long long beg
     return buffer;
 }
 
-static void SQ_NAME(slow_accumulate)(const sq_sum_slow_job* j, const sq_slow_input* in, const void* data, int count,
+static void SQ_NAME(slow_accumulate)(const sq_sum_slow_job* j, const sq_slow_input* in, long long begin, int count,
                                      uint32_t* restrict acc) {
+    float buffer[SQ_BLOCK];
+    const void* data = SQ_NAME(slow_elements)(in, begin, count, buffer);
     if (in->is_float) {
         const float* restrict x = data;
         const float inverse = 1.0f / j->mid_scale, zero_point = (float)j->mid_zero_point;
@@ -70,15 +73,16 @@ static void SQ_NAME(sum_u8_slow)(const void* job, long long begin, long long end
     const sq_sum_slow_job j = *(const sq_sum_slow_job*)job;
     const float multiplier = j.mid_scale / j.y_scale;
     uint32_t acc[SQ_BLOCK]; /* wraps, as Caffe2's sums do */
-    float buffer[SQ_BLOCK];
     for (long long i = begin; i < end; i += SQ_BLOCK) {
         const int count = end - i < SQ_BLOCK ? (int)(end - i) : SQ_BLOCK;
         for (int k = 0; k < count; k++) acc[k] = 0u - (uint32_t)j.count * (uint32_t)j.mid_zero_point;
         for (int t = 0; t < j.count; t++)
-            SQ_NAME(slow_accumulate)(&j, &j.inputs[t], SQ_NAME(slow_elements)(&j.inputs[t], i, count, buffer), count, acc);
+            SQ_NAME(slow_accumulate)(&j, &j.inputs[t], i, count, acc);
         uint8_t* y = j.y + i;
-        for (int k = 0; k < count; k++)
-            y[k] = (uint8_t)sq_shift_clamp(sq_round_or_min((float)(int32_t)acc[k] * multiplier), j.y_zero_point, j.lo, 255);
+        for (int k = 0; k < count; k++) {
+            const int32_t q = sq_round_or_min((float)(int32_t)acc[k] * multiplier);
+            y[k] = (uint8_t)sq_shift_clamp(q, j.y_zero_point, j.lo, 255);
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdint.h>
 
+#include "serverquant/convert.h"
 #include "serverquant/rows.h"
 
 /* Elements that share one vector step in Caffe2; what is left over takes another formula there. */
@@ -33,18 +34,6 @@ SQ_INLINE uint8_t sq_add_fast_tail(int32_t a, int32_t b, float a_scale, float b_
     float a_part = (float)a * a_scale;
     float t = fmaf((float)b, b_scale, a_part) / y_scale;
     return sq_round_between(y_zero_point + t, lo, 255.0f);
-}
-
-/* The x86 conversion: what does not fit becomes INT32_MIN. */
-SQ_INLINE int32_t sq_round_or_min(float t) {
-    float inside = t >= -2147483648.0f && t < 2147483648.0f ? t : -2147483648.0f;
-    return (int32_t)rintf(inside);
-}
-
-SQ_INLINE int32_t sq_shift_clamp(int32_t q, int32_t zero_point, int32_t lo, int32_t hi) {
-    q = q < lo - zero_point ? lo - zero_point : q;
-    q = q > hi - zero_point ? hi - zero_point : q;
-    return q + zero_point;
 }
 
 SQ_INLINE int32_t sq_slow_from_u8(uint8_t q, int32_t zero_point, float multiplier, int32_t mid_zero_point, int32_t hi) {

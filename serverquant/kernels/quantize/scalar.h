@@ -5,9 +5,10 @@
 #include <math.h>
 #include <stdint.h>
 
+#include "serverquant/convert.h"
 #include "serverquant/rows.h"
 
-/* Both comparisons are false for NaN, which therefore becomes hi. lo and hi are whole, so clamping first is the same. */
+/* Both comparisons are false for NaN, which becomes hi. lo and hi are whole: clamping before rounding is the same. */
 SQ_INLINE int32_t sq_quantize_8bit(float x, float inverse, float zero_point, float lo, float hi) {
     float t = fmaf(x, inverse, zero_point);
     t = t < hi ? t : hi;
@@ -25,12 +26,6 @@ SQ_INLINE int32_t sq_quantize_wide(float x, float inverse, float zero_point, flo
     return (int32_t)rintf(t);
 }
 
-/* The x86 conversion: what does not fit becomes INT32_MIN. */
-SQ_INLINE int32_t sq_round_or_min(float t) {
-    float inside = t >= -2147483648.0f && t < 2147483648.0f ? t : -2147483648.0f;
-    return (int32_t)rintf(inside);
-}
-
 /* hi = 2^31 - 1 becomes 2^31 in float, which the clamp lets through: it and NaN end as INT32_MIN, as in Caffe2. */
 SQ_INLINE int32_t sq_quantize_s32(float x, float inverse, float zero_point, float lo, float hi) {
     float t = x * inverse;
@@ -38,13 +33,6 @@ SQ_INLINE int32_t sq_quantize_s32(float x, float inverse, float zero_point, floa
     t = t > hi ? hi : t;
     t = t < lo ? lo : t;
     return sq_round_or_min(t);
-}
-
-/* Clamped before the zero point is added, so that the sum fits. */
-SQ_INLINE int32_t sq_shift_clamp(int32_t q, int32_t zero_point, int32_t lo, int32_t hi) {
-    q = q < lo - zero_point ? lo - zero_point : q;
-    q = q > hi - zero_point ? hi - zero_point : q;
-    return q + zero_point;
 }
 
 SQ_INLINE int32_t sq_quantize_mobile(float x, float scale, int32_t zero_point) {
