@@ -8,7 +8,8 @@ cdef _spread(name: str, values, int dims, int64_t least, int64_t* out):
         raise ArgumentError(f"{name} has {len(values)} entries for {dims} spatial dimensions")
     for i, v in enumerate(values):
         if not least <= v < 2**31:
-            raise ArgumentError(f"{name} must be {least} or more, and below 2^31, in every dimension, not {tuple(values)}")
+            raise ArgumentError(f"{name} must be {least} or more, and below 2^31, in every dimension, "
+                                f"not {tuple(values)}")
         out[3 - dims + i] = v
 
 
@@ -45,6 +46,7 @@ cdef class Window:
             extent = (self.raw.kernel[a] - 1) * self.raw.dilation[a] + 1
             padded = self.raw.in_[a] + self.raw.pad[a] + ends[a - 3 + dims]
             if padded < extent:
-                raise ShapeError(f"a window of {extent} does not fit into {padded} (input {self.in_sizes}, with padding)")
+                raise ShapeError(f"a window of {extent} does not fit into {padded} "
+                                 f"(input {self.in_sizes}, with padding)")
             sizes.append((padded - extent) // self.raw.stride[a] + 1)
         return tuple(sizes)

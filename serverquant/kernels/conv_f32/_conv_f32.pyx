@@ -76,7 +76,8 @@ cdef class ConvF32:
         cdef int use = level() if isa is None else _isa.NAMES.index(isa)
         self.window = window
         self.raw.window = window.raw
-        self.raw.batch, self.raw.channels, self.raw.out_channels, self.raw.groups = batch, channels, out_channels, groups
+        self.raw.batch, self.raw.groups = batch, groups
+        self.raw.channels, self.raw.out_channels = channels, out_channels
         self.raw.nhwc = order == "NHWC"
         self.raw.row = choose_row(next(r.name for r in _gemm_f32.rows() if _isa.NAMES.index(r.isa) <= use))
         self.raw.depthwise = _depthwise_row(use)
@@ -85,9 +86,9 @@ cdef class ConvF32:
             self._take_form(form)
 
     def _take_form(self, form):
+        one_each = not self.raw.nhwc or self.raw.out_channels == self.raw.channels
         fits = {"pixels": not self.raw.nhwc, "channels": True,
-                "depthwise": self.raw.channels == self.raw.groups
-                             and (not self.raw.nhwc or self.raw.out_channels == self.raw.channels)}
+                "depthwise": self.raw.channels == self.raw.groups and one_each}
         if not fits.get(form, False):
             raise ArgumentError(f"this convolution cannot take the form {form!r}")
         self.raw.form = FORMS.index(form)
@@ -129,7 +130,7 @@ cdef class ConvF32:
             raise DTypeError(f"weights must be float32, not {weights.dtype}")
         per_group, dims = self.raw.channels // self.raw.groups, len(self.window.in_sizes)
         kernel = tuple(self.raw.window.kernel[a] for a in range(3 - dims, 3))
-        want = (self.raw.out_channels, *kernel, per_group) if self.raw.nhwc else (self.raw.out_channels, per_group, *kernel)
+        want = (self.raw.out_channels, *((*kernel, per_group) if self.raw.nhwc else (per_group, *kernel)))
         if weights.shape != want:
             raise ShapeError(f"weights have shape {weights.shape}, not {want}")
         # [out_channels][k], the channels of a tap side by side

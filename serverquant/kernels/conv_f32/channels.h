@@ -76,7 +76,8 @@ static void gather_line(const sq_conv_f32* c, const float* line, int64_t x0, int
 }
 
 /* The k values that output pixels m0 .. m0 + count read of a group, row by row. */
-static void gather_rows(const sq_conv_f32* c, const float* x, int64_t m0, int64_t count, int64_t group, float* copies) {
+static void gather_rows(const sq_conv_f32* c, const float* x, int64_t m0, int64_t count, int64_t group,
+                        float* copies) {
     const sq_window* w = &c->window;
     const int64_t channels = c->channels / c->groups, out = sq_volume(w->out);
     for (int64_t i = 0; i < count; i++) {
@@ -108,7 +109,7 @@ static void scatter_tile(const sq_conv_f32* c, const float* tile, int64_t m0, in
     }
 }
 
-/* One panel over a chunk whose pointers (or copies) are ready; the tile's a, a_stride, a_offset, taps and kc are set. */
+/* One panel over a chunk whose pointers (or copies) are ready; the tile's a, a_stride, a_offset, taps, kc are set. */
 static void run_channel_panel(const sq_conv_f32_job* job, sq_f32_tile t, int64_t group, int64_t panel, int64_t count,
                               float* out) {
     const sq_packed_f32* w = job->packed;
@@ -168,7 +169,8 @@ static void run_channel_items(const sq_conv_f32_job* job, const channel_plan* p,
         }
         if (p->gathers) t.taps = 1, t.kc = k, t.a_offset = 0;
         t.ldc = p->transposes_out ? sq_f32_min(n - panel * c->row->nr, c->row->nr) : c->out_channels;
-        run_channel_panel(job, t, group, panel, count, p->transposes_out ? tile : job->y + m0 * c->out_channels + column);
+        run_channel_panel(job, t, group, panel, count,
+                          p->transposes_out ? tile : job->y + m0 * c->out_channels + column);
         if (p->transposes_out) scatter_tile(c, tile, m0, count, t.ldc, column, job->y);
     }
 }

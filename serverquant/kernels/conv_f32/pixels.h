@@ -157,7 +157,8 @@ static void run_pixels(const void* arg, long long begin, long long end) {
             run_pixel_tile(job, &plan, image / c->groups, image % c->groups,
                            plan.vectors * tile / plan.tiles * c->row->lanes,
                            sq_f32_min(plan.vectors * (tile + 1) / plan.tiles * c->row->lanes, sq_volume(c->window.out)),
-                           blocks * part / plan.parts * mr, sq_f32_min(blocks * (part + 1) / plan.parts * mr, n), panel);
+                           blocks * part / plan.parts * mr, sq_f32_min(blocks * (part + 1) / plan.parts * mr, n),
+                           panel);
         }
     }
 }

@@ -1,7 +1,8 @@
 """fp32 matrix products, the same bytes on every instruction set and thread count.
 
 `pack()` turns weights into a `PackedWeightF32` for the fastest row of the kernel table that the ISA level allows;
-`gemm_f32` (cimport) or `gemm()` (arrays) runs. Contract and formula: gemm_f32.h. `kernels/conv_f32` uses the same tiles.
+`gemm_f32` (cimport) or `gemm()` (arrays) runs. Contract and formula: gemm_f32.h. `kernels/conv_f32` uses the same
+tiles.
 """
 import numpy as np
 

@@ -94,7 +94,8 @@ cdef class Pool:
         return self._shape(self.window.out_sizes)
 
     def _shape(self, sizes):
-        return (self.raw.batch, *sizes, self.raw.channels) if self.raw.nhwc else (self.raw.batch, self.raw.channels, *sizes)
+        channels = self.raw.channels
+        return (self.raw.batch, *sizes, channels) if self.raw.nhwc else (self.raw.batch, channels, *sizes)
 
     def scratch_bytes(self, team: int) -> int:
         """Scratch that a run by `team` threads needs; it must be aligned to 64 bytes."""
@@ -109,8 +110,8 @@ def mobile_factors(x_scale: float, y_scale: float, count: int) -> tuple:
     with np.errstate(all="ignore"):
         ratio = np.float32(x_scale) / np.float32(np.float32(y_scale) * np.float32(count))
     if not 2.0**-34 <= ratio < 2.0**24:
-        raise QuantizationError(f"an average of {count} elements from scale {x_scale} to scale {y_scale} has the factor "
-                                f"{ratio}; it must be from 2^-34 to below 2^24")
+        raise QuantizationError(f"an average of {count} elements from scale {x_scale} to scale {y_scale} has the "
+                                f"factor {ratio}; it must be from 2^-34 to below 2^24")
     bits = int(ratio.view(np.uint32))
     return bits & 0x7FFFFF | 0x800000, 150 - (bits >> 23)
 

@@ -1,8 +1,8 @@
 /* Pool bodies, written once. The including header defines, for its instruction set, vectors of
  *   floats   SQ_V, SQ_LANES, SQ_SPREAD(x), SQ_LOAD(p), SQ_STORE(p, v, count), SQ_MAX(x, acc), SQ_ADD, SQ_MUL, SQ_FMA,
  *            SQ_CLAMP(v, low): to [low, 255], NaN to low
- *   int32    SQ_I, as many lanes: SQ_I_ZERO(), SQ_I_LOAD(p), SQ_I_SPREAD(x), SQ_I_STORE(p, v, count), SQ_I_ADD, SQ_I_SUB,
- *            SQ_I_BYTES(p): bytes widened, SQ_TO_FLOAT(i), SQ_STORE_ROUNDED(p, v, count): floats as bytes
+ *   int32    SQ_I, as many lanes: SQ_I_ZERO(), SQ_I_LOAD(p), SQ_I_SPREAD(x), SQ_I_STORE(p, v, count), SQ_I_ADD,
+ *            SQ_I_SUB, SQ_I_BYTES(p): bytes widened, SQ_TO_FLOAT(i), SQ_STORE_ROUNDED(p, v, count): floats as bytes
  *   bytes    SQ_B, SQ_B_LANES, SQ_B_SPREAD(x), SQ_B_LOAD(p), SQ_B_STORE(p, v, count), SQ_B_MAX
  * where a store with count >= the lanes stores a whole vector; and SQ_NAME(suffix).
  * No include guard: it is included once an instruction set. */
@@ -10,7 +10,8 @@
 #define SQ_BODY static inline __attribute__((always_inline))
 #define SQ_EACH _Pragma("GCC unroll 4") for (int j = 0; j < nv; j++)
 
-SQ_BODY void SQ_NAME(_max_block)(const float* const* x, int64_t taps, int64_t i, int64_t left, float* out, const int nv) {
+SQ_BODY void SQ_NAME(_max_block)(const float* const* x, int64_t taps, int64_t i, int64_t left, float* out,
+                                 const int nv) {
     SQ_V acc[4];
     SQ_EACH acc[j] = SQ_SPREAD(-FLT_MAX);
     for (int64_t t = 0; t < taps; t++) {
