@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 GENERATED = serverquant/_cyutility.c
 NATIVE := $(shell find serverquant \( -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name '*.inc' -o -name '[a-z]*.c' \))
 
-.PHONY: demo test test-fast test-matrix test-emulated test-oracle test-versions check bench docs proto debug clean
+.PHONY: demo test test-fast test-matrix test-emulated test-oracle test-versions check check-aarch64 bench docs proto debug clean
 
 demo: $(VENV)/.built
 	$(BIN)/python examples/demo.py
@@ -48,7 +48,14 @@ check: $(VENV)/.built
 	$(BIN)/pip install --quiet ruff mypy cython-lint types-protobuf
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/cython-lint serverquant
+	PATH="$(abspath $(BIN)):$$PATH" cython-lint serverquant
+
+# The kernels compile for 64-bit ARM: needs Debian's gcc-aarch64-linux-gnu.
+check-aarch64:
+	for source in $$(find serverquant -name '[a-z]*.c'); do \
+	  aarch64-linux-gnu-gcc -std=gnu11 -O2 -Wall -Wno-unused-function -ffp-contract=off -fopenmp \
+	    -Iserverquant/include -c $$source -o /dev/null || exit 1; \
+	done
 
 bench: $(VENV)/.built
 	$(BIN)/python benchmarks/overhead.py

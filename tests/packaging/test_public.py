@@ -40,6 +40,26 @@ def test_the_stub_has_the_same_names():
     assert set(serverquant.__all__) <= stubbed
 
 
+NATIVE_DEF = re.compile(r"^def (\w+)\((.*?)\)(?: -> [^\n]+)?:$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("stub", sorted((ROOT / "serverquant").rglob("_[a-z]*.pyi")), ids=lambda path: path.stem)
+def test_stubs_of_native_modules_have_their_functions(stub):
+    """Same functions, same parameters by name, in the same order."""
+    source = {name: names_of(text) for name, text in NATIVE_DEF.findall(stub.with_suffix(".pyx").read_text())}
+    for node in ast.parse(stub.read_text()).body:
+        if isinstance(node, ast.FunctionDef):
+            assert [a.arg for a in node.args.args + node.args.kwonlyargs] == source.pop(node.name), node.name
+    assert not [name for name in source if not name.startswith("_")]
+
+
+def names_of(parameters: str) -> list[str]:
+    """Names from the parameters of a Cython function, whose types stand before them."""
+    plain = re.sub(r"\[[^\]]*\]", " ", parameters)  # the commas and colons of memoryviews
+    parts = [part.split("=")[0].split(":")[0].strip() for part in plain.split(",")]
+    return [re.split(r"[\s\]]+", part)[-1] for part in parts if part and part not in "*/"]
+
+
 def test_the_catalogue_page_is_fresh():
     code = (
         "from serverquant.cli.catalogue import markdown; print(markdown(), end='')"  # without operators of other tests
