@@ -11,25 +11,21 @@ A plan fits as long as its entries have the planned shapes (`matches`). When onl
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcmp, memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from serverquant._base._threads cimport sq_fp_default, sq_fp_restore
 from serverquant.blobs._blob cimport (
     SQ_EMPTY,
-    SQ_ERROR,
-    SQ_ERROR_BYTES,
     SQ_INT8,
-    SQ_TENSOR_DIMS,
     SQ_OK,
     SQ_PREPARE,
-    SQ_TENSOR,
     next_spec,
     respec,
     shape_from,
 )
 
-from serverquant._base.errors import MissingBlobError, OperatorError, ServerquantError, ShapeError
+from serverquant._base.errors import ServerquantError
 
 cdef extern from "stdlib.h" nogil:
     int posix_memalign(void** out, size_t alignment, size_t size)

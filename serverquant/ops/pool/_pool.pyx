@@ -1,5 +1,5 @@
 """Native steps of the pools."""
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy
 
 from serverquant._base._threads cimport team_size

@@ -2,7 +2,7 @@
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
 
-from serverquant.blobs._blob cimport SQ_INT8, SQ_TENSOR_DIMS, SQ_OK, sq_shape, sq_step, sq_tensor
+from serverquant.blobs._blob cimport SQ_INT8, SQ_OK, sq_shape, sq_step, sq_tensor
 from serverquant.kernels.transpose._transpose cimport copy_rows, gather, permute
 from serverquant.runtime._plan cimport Step, fail
 
