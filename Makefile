@@ -38,10 +38,10 @@ test-oracle: $(VENV)/.built
 # Oldest and newest: needs python3.10 and python3.13.
 test-versions:
 	python3.10 -m venv .venv-oldest
-	.venv-oldest/bin/pip install --quiet 'numpy==1.26.4' 'protobuf==4.25.8' 'cython==3.1.0' setuptools pytest hypothesis
+	.venv-oldest/bin/pip install --quiet 'numpy==1.26.4' 'protobuf==4.25.8' 'cython==3.1.0' setuptools pytest hypothesis rich pillow
 	.venv-oldest/bin/python setup.py -q build_ext --inplace && .venv-oldest/bin/python -m pytest -m "not slow"
 	python3.13 -m venv .venv-newest
-	.venv-newest/bin/pip install --quiet numpy protobuf cython setuptools pytest hypothesis
+	.venv-newest/bin/pip install --quiet numpy protobuf cython setuptools pytest hypothesis rich pillow
 	.venv-newest/bin/python setup.py -q build_ext --inplace && .venv-newest/bin/python -m pytest -m "not slow"
 
 check: $(VENV)/.built
