@@ -52,20 +52,15 @@ class BlobStore:
     def create(self, name: str) -> Blob:
         """The blob of that name, made empty if there is none."""
         found = self.find(name)
-        if found is None:
-            found = self._blobs[name] = self._fresh(name)
-        return found
+        return self.local(name) if found is None else found
 
     def local(self, name: str) -> Blob:
         """The blob of that name in this store itself, made empty if there is none: a parent's is hidden by it."""
         found = self._blobs.get(name)
         if found is None:
-            found = self._blobs[name] = self._fresh(name)
+            removed = self._removed.pop(name, None)
+            found = self._blobs[name] = Blob(name) if removed is None else removed
         return found
-
-    def _fresh(self, name: str) -> Blob:
-        removed = self._removed.pop(name, None)
-        return Blob(name) if removed is None else removed
 
     def remove(self, name: str) -> bool:
         """Forget a blob of this store; False when there is none."""

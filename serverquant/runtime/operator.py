@@ -48,8 +48,13 @@ class Definition:
     @property
     def place(self) -> str:
         """How errors name the operator."""
-        name = f' "{self.name}"' if self.name else ""
-        return f'{self.type}{name} (op {self.index} of net "{self.net}")'
+        return place_of(self.type, self.name, self.index, self.net)
+
+
+def place_of(op_type: str, name: str, index: int, net: str) -> str:
+    """How errors name an operator."""
+    called = f' "{name}"' if name else ""
+    return f'{op_type}{called} (op {index} of net "{net}")'
 
 
 _warned: set[tuple[str, str]] = set()

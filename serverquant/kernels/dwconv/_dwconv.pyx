@@ -4,14 +4,12 @@ Contract and formulas: dwconv.h. Weights with more than one output per channel t
 """
 from libc.stdint cimport int8_t, int32_t
 
-from serverquant._base._isa cimport level
 from serverquant._base._threads cimport parallel_range, team_size
 from serverquant.kernels.gemm._gemm cimport describe_weights
 
 from serverquant._base import _isa
-from serverquant._base.errors import ArgumentError
 from serverquant.kernels.gemm._gemm import aligned
-from serverquant.kernels.row import KernelRow
+from serverquant.kernels.row import KernelRow, choose_row
 
 cdef extern from "../kernels/dwconv/dwconv.h" nogil:
     ctypedef struct sq_dw_row:
@@ -39,27 +37,13 @@ def rows() -> list:
     return found
 
 
-cdef int _choose_row(name) except -1:
-    """Index of the first row that the ISA level allows, or of the row with that name."""
-    cdef int i
-    for i in range(sq_dw_rows()):
-        row = sq_dw_row_at(i)
-        if name is None and row.isa <= level():
-            return i
-        if name is not None and row.name.decode() == name:
-            if row.isa > _isa.NAMES.index(_isa.detected()):
-                raise ArgumentError(f"this machine cannot run the dwconv row {name}")
-            return i
-    raise ArgumentError(f"no dwconv row is called {name}; there are {', '.join(r.name for r in rows())}")
-
-
 def pack_depthwise(weights, zero_point=0, row: str | None = None) -> PackedWeight:
     """Pack int8 weights [channels, taps] of a depthwise convolution. zero_point and row as in `gemm.pack`."""
     cdef PackedWeight packed = PackedWeight()
     weights = describe_weights(packed, weights, weights.shape[0], weights.shape[1], zero_point)
     cdef const int8_t[:, ::1] w = weights
     cdef const int32_t[::1] zero_points = packed.zero_points
-    packed.raw.row = _choose_row(row)
+    packed.raw.row = choose_row(rows(), row)
     cdef const sq_dw_row* chosen = sq_dw_row_at(packed.raw.row)
     packed.row, packed.isa = chosen.name.decode(), _isa.NAMES[chosen.isa]
     data = aligned(sq_dw_packed_bytes(chosen, packed.groups, packed.k))

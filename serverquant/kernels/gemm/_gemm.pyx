@@ -6,12 +6,11 @@ Contract, layouts and formulas: gemm.h. Convolutions build on the same tiles: `k
 """
 import numpy as np
 
-from serverquant._base._isa cimport level
 from serverquant._base._threads cimport parallel_range, team_size
 
 from serverquant._base import _isa
 from serverquant._base.errors import ArgumentError, DTypeError, QuantizationError, ShapeError
-from serverquant.kernels.row import KernelRow
+from serverquant.kernels.row import KernelRow, choose_row
 
 cdef extern from "../kernels/gemm/gemm.h" nogil:
     ctypedef struct sq_gemm_row:
@@ -44,20 +43,6 @@ def rows() -> list:
         found.append(KernelRow("gemm", row.name.decode(), _isa.NAMES[row.isa], (row.mr, row.nr, row.kr),
                                _isa.NAMES[row.isa] in _isa.supported()))
     return found
-
-
-cdef int _choose_row(name) except -1:
-    """Index of the first row that the ISA level allows, or of the row with that name."""
-    cdef int i
-    for i in range(sq_gemm_rows()):
-        row = sq_gemm_row_at(i)
-        if name is None and row.isa <= level():
-            return i
-        if name is not None and row.name.decode() == name:
-            if row.isa > _isa.NAMES.index(_isa.detected()):
-                raise ArgumentError(f"this machine cannot run the gemm row {name}")
-            return i
-    raise ArgumentError(f"no gemm row is called {name}; there are {', '.join(r.name for r in rows())}")
 
 
 def aligned(nbytes: int) -> np.ndarray:
@@ -129,7 +114,7 @@ def pack(weights, groups: int = 1, taps: int = 1, zero_point=0, row: str | None 
     """
     packed = PackedWeight()
     weights = describe_weights(packed, weights, groups, taps, zero_point)
-    _fill(packed, weights, taps, _choose_row(row))
+    _fill(packed, weights, taps, choose_row(rows(), row))
     return packed
 
 

@@ -10,7 +10,7 @@ from serverquant.kernels.gemm_f32._gemm_f32 cimport PackedWeightF32, sq_packed_f
 from serverquant.kernels.quantize._quantize cimport dequantize_u8, min_max
 from serverquant.kernels.transpose._transpose cimport transpose_2d
 from serverquant.ops.dnnlowp._layer cimport Layer, layer_fold, layer_q31, layer_requantize, new_layer, set_weight
-from serverquant.ops.dnnlowp._params cimport Params, fill, of_range
+from serverquant.ops.dnnlowp._params cimport Params, fill, of_range, room
 from serverquant.runtime._plan cimport Step, fail
 
 
@@ -89,11 +89,6 @@ cdef struct Layout:
     int64_t x, y, kernel, total
 
 
-cdef inline int64_t room(int64_t nbytes) noexcept nogil:
-    """Rounded up to whole cache lines, with one to spare for reads behind the end."""
-    return (nbytes + 127) // 64 * 64
-
-
 cdef Layout layout(const Int8Conv* c, int team) noexcept nogil:
     """NCHW images are turned around in scratch; a dynamic output's float tensors share the place with them."""
     cdef Layout at
@@ -169,8 +164,8 @@ cdef int convolve(sq_step* s, Int8Conv* c) noexcept nogil:
         image, result = scratch + at.x, scratch + at.y
     if c.pairs != NULL:
         convolve_pairs(c, image, result, x.zero_point, team)
-        return SQ_OK
-    conv_u8(&c.geometry, c.layer.packed, &c.layer.ep, x.zero_point, image, result, scratch + at.kernel, team)
+    else:
+        conv_u8(&c.geometry, c.layer.packed, &c.layer.ep, x.zero_point, image, result, scratch + at.kernel, team)
     if c.nchw:
         transpose_2d(1, result, y.data, batch, c.out_pixels, c.geometry.out_channels)
     return SQ_OK

@@ -1,4 +1,6 @@
 """Quantization parameters while a step runs: fixed by arguments, an Int8 input's own, or chosen from a range."""
+from libc.stdint cimport int64_t, uint8_t
+
 from serverquant.blobs._blob cimport sq_tensor
 
 
@@ -22,3 +24,11 @@ cdef void of_input(const Params* p, const sq_tensor* x, float* scale, int* zero_
 # Parameters of the output: the fixed ones, else those of a range, or of the range of `values`, before the Relu.
 cdef void of_range(const Params* p, float lo, float hi, float* scale, int* zero_point) noexcept nogil
 cdef void of_output(const Params* p, const float* values, long long n, float* scale, int* zero_point) noexcept nogil
+
+# A float input to `q`, by parameters that of_input() gave.
+cdef void quantize_input(const Params* p, const sq_tensor* x, uint8_t* q, float scale, int zero_point) noexcept nogil
+
+
+cdef inline int64_t room(int64_t nbytes) noexcept nogil:
+    """Scratch for `nbytes`: whole cache lines, with one to spare for reads behind the end."""
+    return (nbytes + 127) // 64 * 64

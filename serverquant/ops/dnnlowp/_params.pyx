@@ -1,6 +1,6 @@
 """Quantization parameters while a step runs."""
 from serverquant.blobs._blob cimport SQ_INT8, sq_tensor
-from serverquant.kernels.quantize._quantize cimport min_max
+from serverquant.kernels.quantize._quantize cimport min_max, quantize_u8, quantize_wide_u8
 from serverquant.qparams._choose cimport choose_c
 
 
@@ -21,6 +21,13 @@ cdef void of_input(const Params* p, const sq_tensor* x, float* scale, int* zero_
         return
     min_max(<const float*>x.data, x.shape.size, &lo, &hi)
     choose_c(lo, hi, p.precision, p.symmetric, p.power_of_two, scale, zero_point)
+
+
+cdef void quantize_input(const Params* p, const sq_tensor* x, uint8_t* q, float scale, int zero_point) noexcept nogil:
+    if p.precision == 8:
+        quantize_u8(<const float*>x.data, q, x.shape.size, scale, zero_point)
+    else:
+        quantize_wide_u8(<const float*>x.data, q, x.shape.size, scale, zero_point, p.precision)
 
 
 cdef void of_range(const Params* p, float lo, float hi, float* scale, int* zero_point) noexcept nogil:

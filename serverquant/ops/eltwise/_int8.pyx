@@ -15,7 +15,7 @@ from serverquant.kernels.eltwise._eltwise cimport (
     sum_u8_slow,
 )
 from serverquant.kernels.quantize._quantize cimport dequantize_u8
-from serverquant.ops.dnnlowp._params cimport Params, fill, of_input, of_output
+from serverquant.ops.dnnlowp._params cimport Params, fill, of_input, of_output, room
 from serverquant.qparams._choose cimport choose_c
 from serverquant.runtime._plan cimport Step, fail
 
@@ -25,10 +25,6 @@ cdef struct Sum:
     int mid_bits            # of the intermediate parameters
     bint float_signed
     int64_t mid, post       # old broadcast of input 1; mid = 0: none
-
-
-cdef int64_t room(int64_t nbytes) noexcept nogil:
-    return (nbytes + 63) // 64 * 64
 
 
 cdef int run_sum(sq_step* s) noexcept nogil:

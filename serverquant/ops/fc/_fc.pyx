@@ -5,7 +5,7 @@ from serverquant._base._threads cimport team_size
 from serverquant.blobs._blob cimport SQ_ERROR, SQ_INT8, SQ_OK, SQ_PREPARE, sq_step, sq_tensor
 from serverquant.kernels.gemm._gemm cimport gemm_u8
 from serverquant.kernels.gemm_f32._gemm_f32 cimport PackedWeightF32, gemm_f32, sq_packed_f32
-from serverquant.kernels.quantize._quantize cimport dequantize_u8, quantize_u8, quantize_wide_u8
+from serverquant.kernels.quantize._quantize cimport dequantize_u8
 from serverquant.ops.dnnlowp._layer cimport (
     Layer,
     layer_dequantize,
@@ -15,7 +15,7 @@ from serverquant.ops.dnnlowp._layer cimport (
     new_layer,
     set_weight,
 )
-from serverquant.ops.dnnlowp._params cimport Params, fill, of_input, of_output
+from serverquant.ops.dnnlowp._params cimport Params, fill, of_input, of_output, quantize_input, room
 from serverquant.runtime._plan cimport Step, fail
 
 
@@ -89,10 +89,6 @@ cdef struct Scratch:
     float* bias                     # b as float (dequantized output)
 
 
-cdef inline int64_t room(int64_t nbytes) noexcept nogil:
-    return (nbytes + 127) // 64 * 64
-
-
 cdef bint find_scratch(sq_step* s, const Int8FC* c, int64_t rows, Scratch* at) noexcept nogil:
     cdef bint is_float = s.in_[0].shape.kind != SQ_INT8
     cdef bint dynamic = not c.rule.fixed and not c.rule.dequantize and not c.mobile
@@ -107,13 +103,6 @@ cdef bint find_scratch(sq_step* s, const Int8FC* c, int64_t rows, Scratch* at) n
     at.x, at.values = <uint8_t*>base, <float*>(base + x)
     at.floats, at.bias = <float*>(base + x + values), <float*>(base + x + values + floats)
     return base != NULL
-
-
-cdef void quantize_input(const Int8FC* c, const sq_tensor* x, uint8_t* q, float scale, int zero_point) noexcept nogil:
-    if c.rule.precision == 8:
-        quantize_u8(<const float*>x.data, q, x.shape.size, scale, zero_point)
-    else:
-        quantize_wide_u8(<const float*>x.data, q, x.shape.size, scale, zero_point, c.rule.precision)
 
 
 cdef void choose_output(sq_step* s, Int8FC* c, const Scratch* at, float sx, int zx, int64_t rows, float* sy,
@@ -162,7 +151,7 @@ cdef int run_int8(sq_step* s) noexcept nogil:
     if not find_scratch(s, c, rows, &at):
         return fail(s, "no memory for scratch")
     if x.shape.kind != SQ_INT8:
-        quantize_input(c, x, at.x, sx, zx)
+        quantize_input(&c.rule, x, at.x, sx, zx)
         q = at.x
     if layer_fold(s, &c.layer, s.in_[2], not c.rule.dequantize, sx, zx) != SQ_OK:
         return SQ_ERROR
@@ -201,7 +190,7 @@ def int8_step(int64_t n, int64_t k, options, *, bint relu, bint batched, bint fi
     c.known, c.x_scale = &first_run.known, &first_run.x_scale
     c.y_scale, c.y_zero_point = &first_run.y_scale, &first_run.y_zero_point
     step.c.rows = batched
-    step.facts = {"first_run": first_run}
+    step.keep = None, None, first_run
     return step
 
 
@@ -225,5 +214,5 @@ def set_int8_weight(Step step, weight, version, PackedWeightF32 float_weight=Non
         c.packed_bias_scales = &scales[0]
     if float_weight is not None:
         c.float_weight = &float_weight.raw
-    step.keep = weight, float_weight, step.facts.get("first_run")
+    step.keep = weight, float_weight, step.keep[2] if step.keep else None
     step.kernel = weight.packed.row

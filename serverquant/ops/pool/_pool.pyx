@@ -15,8 +15,8 @@ from serverquant.kernels.pool._pool cimport (
     pool_work,
     sq_pool,
 )
-from serverquant.kernels.quantize._quantize cimport dequantize_u8, quantize_u8, quantize_wide_u8
-from serverquant.ops.dnnlowp._params cimport Params, fill, of_input, of_output
+from serverquant.kernels.quantize._quantize cimport dequantize_u8
+from serverquant.ops.dnnlowp._params cimport Params, fill, of_input, of_output, quantize_input, room
 from serverquant.runtime._plan cimport Step, fail
 
 
@@ -25,10 +25,6 @@ cdef struct PoolJob:
     Params params
     bint average, include_pad
     int64_t count               # mobile: elements of the kernel
-
-
-cdef inline int64_t room(int64_t nbytes) noexcept nogil:
-    return (nbytes + 127) // 64 * 64
 
 
 cdef PoolJob* new_job(Step step, Pool pool, bint average, int (*run)(sq_step*) noexcept nogil) except NULL:
@@ -98,10 +94,7 @@ cdef int run_int8(sq_step* s) noexcept nogil:
         return fail(s, "no memory for scratch")
     if is_float:
         q = <uint8_t*>(scratch + own)
-        if c.params.precision == 8:
-            quantize_u8(<float*>x.data, <uint8_t*>q, x.shape.size, sx, zx)
-        else:
-            quantize_wide_u8(<float*>x.data, <uint8_t*>q, x.shape.size, sx, zx, c.params.precision)
+        quantize_input(&c.params, x, <uint8_t*>q, sx, zx)
     if c.average:
         if dynamic:
             choose_average(c, x, q, sx, zx, <float*>(scratch + own + quantized), scratch, team, y.shape.size, &sy, &zy)

@@ -8,10 +8,8 @@ from serverquant.kernels.quantize._quantize cimport (
     dequantize_u8,
     dequantize_u16,
     quantize_mobile_u8,
-    quantize_u8,
-    quantize_wide_u8,
 )
-from serverquant.ops.dnnlowp._params cimport Params, fill, of_input
+from serverquant.ops.dnnlowp._params cimport Params, fill, of_input, quantize_input
 from serverquant.runtime._plan cimport Step
 
 
@@ -32,10 +30,7 @@ cdef int run_quantize(sq_step* s) noexcept nogil:
         return pass_on(x, y)
     if not p.fixed:
         of_input(p, x, &scale, &zero_point)
-    if p.precision == 8:
-        quantize_u8(<float*>x.data, <uint8_t*>y.data, x.shape.size, scale, zero_point)
-    else:
-        quantize_wide_u8(<float*>x.data, <uint8_t*>y.data, x.shape.size, scale, zero_point, p.precision)
+    quantize_input(p, x, <uint8_t*>y.data, scale, zero_point)
     y.scale, y.zero_point = scale, zero_point
     return SQ_OK
 

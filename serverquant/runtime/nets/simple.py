@@ -12,7 +12,7 @@ from serverquant.blobs.store import BlobStore, closest
 from serverquant.proto.args import Arguments
 from serverquant.proto.wire import NetFile
 from serverquant.runtime import registry
-from serverquant.runtime.operator import Definition, Operator
+from serverquant.runtime.operator import Definition, Operator, place_of
 from serverquant.runtime.options import options
 from serverquant.runtime.plan_cache import PlanCache
 
@@ -77,8 +77,7 @@ class SimpleNet:
             for name in op.input:
                 if name in made or (name in declared and name in self.store):
                     continue
-                called = f' "{op.name}"' if op.name else ""
-                place = f'{op.type}{called} (op {index} of net "{self.name}")'
+                place = place_of(op.type, op.name, index, self.name)
                 if declared and name not in declared:
                     near = closest(name, [*declared, *made])
                     raise NetError(
