@@ -1,10 +1,9 @@
-"""Writes `cases/*.npz`: of a folder with the whole golden corpus, the cases that serverquant must pass today.
+"""Writes `cases/*.npz`: the golden corpus in the form that the tests read.
 
     python tests/golden/build_cases.py CORPUS
 
 The corpus (pairs NAME.json and NAME.npz, format "golden-1") was made with the real Caffe2 1.8.1 of the wheel torch
-1.8.1 on a CPU with AVX-512 VNNI. A case belongs here when every operator of its net and init net is in `slice.txt`:
-lines of an engine ("-" for none) and the types that have it. To take in more operators, add them and run this again.
+1.8.1 on a CPU with AVX-512 VNNI.
 
 Format of a file here: two uint8 members. `manifest` is JSON: {"oracle", "seed", "cases": [...]}; in a case `net`,
 `init` (or null) and tensors are "at": [offset in bytes, dtype, shape] in `store`, where equal arrays lie only once.
@@ -20,8 +19,6 @@ from typing import Any
 
 import corpus
 import numpy as np
-
-SLICE = Path(__file__).parent / "slice.txt"
 
 
 class Store:
@@ -39,22 +36,6 @@ class Store:
             self.places[key] = len(self.data)
             self.data += raw
         return [self.places[key], array.dtype.str, list(array.shape)]
-
-
-def read_slice(path: Path = SLICE) -> set[tuple[str, str]]:
-    """(type, engine) of every operator in the list."""
-    wanted = set()
-    for line in path.read_text().splitlines():
-        if line and not line.startswith("#"):
-            engine, *types = line.split()
-            wanted |= {(type_, "" if engine == "-" else engine) for type_ in types}
-    return wanted
-
-
-def belongs(entry: dict[str, Any], arrays: dict[str, np.ndarray], wanted: set[tuple[str, str]]) -> bool:
-    """Whether every operator of the case is wanted."""
-    nets = [arrays[entry[k]].tobytes() for k in ("net", "init") if entry.get(k)]
-    return all(op in wanted for net in nets for op in corpus.operators(net))
 
 
 def pack_value(value: dict[str, Any], arrays: dict[str, np.ndarray], store: Store) -> dict[str, Any]:
@@ -75,20 +56,19 @@ def pack_case(entry: dict[str, Any], arrays: dict[str, np.ndarray], store: Store
     return kept | {"error": entry.get("error"), "steps": steps}
 
 
-def build_file(source: Path, wanted: set[tuple[str, str]]) -> int:
-    """Packs the wanted cases of one corpus file. Returns their number."""
+def build_file(source: Path) -> int:
+    """Packs one corpus file. Returns the number of its cases."""
     manifest = json.loads(source.read_text())
     if manifest.get("format") != "golden-1":
         return 0
     with np.load(source.with_name(manifest["npz"])) as members:
         arrays = {key: members[key] for key in members.files}
     store = Store()
-    packed = [pack_case(entry, arrays, store) for entry in manifest["cases"] if belongs(entry, arrays, wanted)]
-    if packed:
-        kept = {"oracle": manifest["oracle"], "seed": manifest["seed"], "cases": packed}
-        text = json.dumps(kept, separators=(",", ":"))
-        np.savez_compressed(corpus.FOLDER / f"{source.stem}.npz", manifest=np.frombuffer(text.encode(), np.uint8),
-                            store=np.frombuffer(bytes(store.data), np.uint8))
+    packed = [pack_case(entry, arrays, store) for entry in manifest["cases"]]
+    kept = {"oracle": manifest["oracle"], "seed": manifest["seed"], "cases": packed}
+    text = json.dumps(kept, separators=(",", ":"))
+    np.savez_compressed(corpus.FOLDER / f"{source.stem}.npz", manifest=np.frombuffer(text.encode(), np.uint8),
+                        store=np.frombuffer(bytes(store.data), np.uint8))
     return len(packed)
 
 
@@ -98,8 +78,7 @@ def main() -> None:
     corpus.FOLDER.mkdir(exist_ok=True)
     for old in corpus.FOLDER.glob("*.npz"):
         old.unlink()
-    wanted = read_slice()
-    counts = {source.stem: build_file(source, wanted) for source in sorted(Path(sys.argv[1]).glob("*.json"))}
+    counts = {source.stem: build_file(source) for source in sorted(Path(sys.argv[1]).glob("*.json"))}
     for name, count in counts.items():
         print(f"{name:20} {count:5}")
     print(f"{'all':20} {sum(counts.values()):5}")
