@@ -20,6 +20,8 @@ the operator adds that place with `at()`; the code that finds the fault need not
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class ServerquantError(RuntimeError):
     """Base of all errors that serverquant raises on purpose."""
@@ -79,3 +81,21 @@ class MachineError(ServerquantError, OSError):
     """This machine or this build cannot do what was asked."""
 
     __str__ = ServerquantError.__str__
+
+
+def placed(
+    error: ServerquantError | MemoryError,
+    place: str,
+    inputs: Sequence[tuple[str, object]] = (),
+    outputs: Sequence[str] = (),
+) -> ServerquantError:
+    """The error with the place where it happened. One that names no blob gets the inputs (name and what is in it), or
+    the outputs where there are no inputs. Having no memory left is one of ours too."""
+    if not isinstance(error, ServerquantError):
+        error = ServerquantError(f"there is no memory left{f': {error}' if str(error) else ''}")
+    names = [*(name for name, _ in inputs), *outputs]
+    if names and not any(f'"{name}"' in error.message for name in names):
+        blobs = [f'"{name}" ({what!r})' for name, what in inputs] or [f'"{name}"' for name in outputs]
+        what = "input" if inputs else "output"
+        error.message += f"; {what}{'s' if len(blobs) > 1 else ''}: {', '.join(blobs[:6])}{', ...' * (len(blobs) > 6)}"
+    return error.at(place)

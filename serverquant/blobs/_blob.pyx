@@ -25,8 +25,22 @@ cdef enum:
 cdef uint64_t _specs = 0
 cdef list _ITEM_BYTES = [dtypes.NUMPY[i].itemsize if i in dtypes.NUMPY else 0 for i in range(16)]
 cdef dict _NUMPY = dtypes.NUMPY
-# More than all of the machine's memory is never a real shape, whatever a file claims.
-cdef size_t _MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 1 << 46
+
+
+def _memory() -> int:
+    """Bytes that this process may ever have: the machine's memory, or what its control group allows."""
+    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            with open(path) as file:
+                found = min(found, int(file.read()))
+        except (OSError, ValueError):  # no such file, or "max"
+            pass
+    return found
+
+
+# More than all of the memory is never a real shape, whatever a file claims.
+cdef size_t _MEMORY = _memory()
 
 
 cdef uint64_t next_spec() noexcept nogil:
@@ -38,7 +52,7 @@ cdef uint64_t next_spec() noexcept nogil:
 cdef int shape_from(sq_shape* shape, int kind, int dtype, dims) except -1:
     """Fill `shape`; ShapeError for what no tensor can have."""
     cdef int i
-    cdef object size = 1
+    cdef object size = 1, whole = 1
     if len(dims) > SQ_TENSOR_DIMS:
         raise ShapeError(f"a tensor has at most {SQ_TENSOR_DIMS} dimensions, not {len(dims)}")
     shape.kind, shape.dtype, shape.ndim = kind, dtype, <int>len(dims)
@@ -47,11 +61,18 @@ cdef int shape_from(sq_shape* shape, int kind, int dtype, dims) except -1:
         if dims[i] < 0:
             raise ShapeError(f"dimension {i} of shape {tuple(dims)} is negative")
         size *= dims[i]
-        if size * shape.item_bytes > _MEMORY:
+        whole *= max(dims[i], 1)  # without the zeros: strides have to fit 64 bits too
+        if size * shape.item_bytes > _MEMORY or whole * max(shape.item_bytes, 1) >= 1 << 62:
             raise ShapeError(f"shape {tuple(dims)} of {dtypes.name(dtype)} needs more memory than this machine has")
         shape.dims[i] = dims[i]
     shape.size = size
     return 0
+
+
+def check_shape(spec) -> None:
+    """ShapeError for a Spec that no tensor can have."""
+    cdef sq_shape shape
+    shape_from(&shape, spec.kind, spec.dtype, spec.dims)
 
 
 cdef int respec(sq_tensor* t, const sq_shape* shape, uint64_t spec) noexcept nogil:

@@ -38,6 +38,11 @@ class Spec:
         return math.prod(self.dims)
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of the values; 0 for what is no tensor."""
+        return self.size * dtypes.NUMPY[self.dtype].itemsize if self.kind in (TENSOR, INT8) else 0
+
+    @property
     def is_float(self) -> bool:
         return self.kind == TENSOR and self.dtype == dtypes.FLOAT
 

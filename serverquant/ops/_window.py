@@ -8,12 +8,13 @@ order.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from serverquant._base.errors import ArgumentError, ShapeError
 from serverquant.runtime.schema import Arg, Dims
 
 if TYPE_CHECKING:
+    from serverquant.blobs.spec import Spec
     from serverquant.runtime.operator import Operator
 
 NOT_SET, VALID, SAME, CAFFE = 0, 1, 2, 3
@@ -200,6 +201,15 @@ def _checked(values: Dims, name: str, least: int) -> Dims:
 def split_dims(dims: Dims, nhwc: bool) -> tuple[int, int, Dims]:
     """(batch, channels, spatial sizes) of an image tensor's dims, of which there are at least two."""
     return (dims[0], dims[-1], dims[1:-1]) if nhwc else (dims[0], dims[1], dims[2:])
+
+
+def window_dims(op: Any, ins: list[Spec], channels: int) -> Dims:
+    """The output's dims: sizes by `op.window`, which must fit into input 0. Raises ShapeError, naming that."""
+    batch, _, sizes = split_dims(ins[0].dims, op.window.nhwc)
+    try:
+        return join_dims(batch, channels, op.window.fit(sizes).out_sizes, op.window.nhwc)
+    except ShapeError as error:
+        raise ShapeError(f"{op.input_text(ins, 0)}: {error.message}") from error
 
 
 def join_dims(batch: int, channels: int, sizes: Dims, nhwc: bool) -> Dims:

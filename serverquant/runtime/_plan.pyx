@@ -25,7 +25,7 @@ from serverquant.blobs._blob cimport (
     shape_from,
 )
 
-from serverquant._base.errors import ServerquantError
+from serverquant._base.errors import ServerquantError, placed
 
 cdef extern from "stdlib.h" nogil:
     int posix_memalign(void** out, size_t alignment, size_t size)
@@ -33,7 +33,7 @@ cdef extern from "stdlib.h" nogil:
 cdef extern from "plan.h" nogil:
     bint sq_same_shape(const sq_shape* a, const sq_shape* b)
     bint sq_same_but_rows(const sq_shape* a, const sq_shape* b)
-    void sq_set_rows(sq_shape* s, int64_t rows)
+    int sq_set_rows(sq_shape* s, int64_t rows)
 
 
 cdef class Step:
@@ -344,7 +344,8 @@ cdef class Plan:
                 return False
         for j in range(s.n_out):
             v = &self.values[self.links[i].outputs[j]]
-            sq_set_rows(&v.shape, rows)
+            if not sq_set_rows(&v.shape, rows):
+                return False
             v.changed = True
         return True
 
@@ -418,8 +419,9 @@ cdef class Plan:
                 step.call(inputs, outputs)
             if status != SQ_OK:
                 raise ServerquantError(self.error.decode("utf-8", "replace"))
-        except ServerquantError as error:
-            raise error.at(self.operators[i].place)
+        except (ServerquantError, MemoryError) as error:
+            found = [(blob.name, blob.spec()) for blob in inputs]
+            raise placed(error, self.operators[i].place, found, [blob.name for blob in outputs]) from error.__cause__
         return i + 1
 
     def run_timed(self) -> list:

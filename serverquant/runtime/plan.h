@@ -30,10 +30,13 @@ static inline int sq_same_but_rows(const sq_shape* a, const sq_shape* b) {
     return 1;
 }
 
-static inline void sq_set_rows(sq_shape* s, int64_t rows) {
+/* 0 when the new size is past any memory: an empty input may have any number of rows. */
+static inline int sq_set_rows(sq_shape* s, int64_t rows) {
     s->dims[0] = rows;
     s->size = 1;
-    for (int i = 0; i < s->ndim; i++) s->size *= s->dims[i];
+    for (int i = 0; i < s->ndim; i++)
+        if (__builtin_mul_overflow(s->size, s->dims[i], &s->size)) return 0;
+    return s->size < (int64_t)1 << 56;
 }
 
 #endif

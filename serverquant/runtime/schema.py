@@ -63,12 +63,15 @@ class Schema:
         return self.inplace == "any" or (i, j) in self.inplace
 
     def check(self, op_type: str, inputs: Sequence[str], outputs: Sequence[str]) -> None:
-        """NetError unless counts and in-place uses are allowed."""
+        """NetError unless counts and uses of one blob in several places are allowed."""
         for what, names, (least, most) in (("input", inputs, self.inputs), ("output", outputs, self.outputs)):
             if not least <= len(names) <= most:
                 many = f"{least}" if least == most else f"{least} or more" if most == MANY else f"{least} to {most}"
                 plural = "" if many == "1" else "s"
                 raise NetError(f"{op_type} takes {many} {what}{plural}, not {len(names)}: {list(names)}")
+        for j, name in enumerate(outputs):
+            if name in outputs[:j]:
+                raise NetError(f'outputs {outputs.index(name)} and {j} of {op_type} are one blob, "{name}"; give each a name')
         for i, name in enumerate(inputs):
             for j, out in enumerate(outputs):
                 if name == out and not self.allows_inplace(i, j):

@@ -7,7 +7,7 @@ from typing import Any
 
 from serverquant._base.errors import ArgumentError, ShapeError
 from serverquant.blobs.spec import OBJECT
-from serverquant.ops._window import WINDOW_ARGS, join_dims, split_dims
+from serverquant.ops._window import WINDOW_ARGS, split_dims, window_dims
 from serverquant.ops.dnnlowp.options import ARGS, OUTPUT_ARGS
 from serverquant.runtime.registry import declare
 from serverquant.runtime.schema import Arg, Dims
@@ -31,7 +31,7 @@ def conv_dims(op: Any, ins: list) -> Sequence[Dims]:
     x, w = ins[0], ins[1]
     if x.ndim != op.window.ndim + 2:
         raise op.shape_error(ins, 0, f"{op.window.ndim + 2} dimensions, since the kernel has {op.window.ndim}")
-    batch, channels, sizes = split_dims(x.dims, op.window.nhwc)
+    channels = split_dims(x.dims, op.window.nhwc)[1]
     if channels == 0 or channels % op.group:
         raise ShapeError(f"{op.input_text(ins, 0)}: its {channels} channels do not divide into {op.group} groups")
     want = filter_dims(op, channels)
@@ -46,7 +46,7 @@ def conv_dims(op: Any, ins: list) -> Sequence[Dims]:
         raise ShapeError(f"{op.input_text(ins, 1)}: its {outputs} outputs do not divide into {op.group} groups")
     if len(ins) > 2 and ins[2].kind != OBJECT and ins[2].dims != (outputs,):
         raise op.shape_error(ins, 2, f"({outputs},), an entry for each output of {op.input_text(ins, 1)}")
-    return [join_dims(batch, outputs, op.window.fit(sizes).out_sizes, op.window.nhwc)]
+    return [window_dims(op, ins, outputs)]
 
 
 def check_group(op: Any) -> int:

@@ -10,7 +10,8 @@ import numpy as np
 from serverquant._base.errors import ArgumentError, ShapeError
 from serverquant.blobs import dtypes
 from serverquant.blobs._blob import check_qparams
-from serverquant.blobs.spec import INT8, TENSOR, Spec
+from serverquant.blobs.spec import EMPTY, INT8, TENSOR, Spec
+from serverquant.runtime._plan import Step
 from serverquant.runtime.operator import PythonOperator
 from serverquant.runtime.registry import register
 
@@ -24,11 +25,6 @@ GIVEN = {
     "GivenTensorStringFill": dtypes.STRING,
     "GivenTensorByteStringToUInt8Fill": dtypes.UINT8,
 }
-
-
-def field_of(dtype: int) -> str:
-    """The field of Argument that Caffe2 keeps values of a data type in."""
-    return {dtypes.FLOAT: "floats", dtypes.DOUBLE: "floats", dtypes.STRING: "strings"}.get(dtype, "ints")
 
 
 class Fill(PythonOperator):
@@ -55,19 +51,37 @@ class Fill(PythonOperator):
         """Write all elements of the output."""
         raise NotImplementedError
 
-    def copy_values(self, out: np.ndarray, name: str, field: str) -> None:
-        """Write the elements of an argument that is in `field`; there must be as many as the shape has."""
-        arguments = self.definition.arguments
-        held = arguments.kind(name)
+
+class GivenValues(Fill):
+    """A fill from the argument "values". Their number is checked before there is memory for the output: the shape may
+    be a lie."""
+
+    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
+        if outs[0].kind != EMPTY:
+            self.values(outs[0].dims)
+        return super().plan(ins, outs)
+
+    def field(self) -> str:
+        """The field of Argument that holds the values."""
+        return {dtypes.FLOAT: "floats", dtypes.DOUBLE: "floats", dtypes.STRING: "strings"}.get(self.dtype, "ints")
+
+    def values(self, dims: tuple[int, ...]) -> Any:
+        """What the argument holds, as many elements as `dims` have: a Payload, or strings."""
+        arguments, field = self.definition.arguments, self.field()
+        held = arguments.kind("values")
         if held and held != field:
-            raise ArgumentError(f'argument "{name}" is in field {held}, expected {field}')
-        values = arguments.strings(name, []) if field == "strings" else arguments.payload(name)
+            raise ArgumentError(f'argument "values" is in field {held}, expected {field}')
+        values = arguments.strings("values", []) if field == "strings" else arguments.payload("values")
         count = 0 if values is None else len(values) if field == "strings" else values.count
-        if count != out.size:
-            raise ShapeError(f"argument {name} has {count} elements, but shape {out.shape} has {out.size}")
-        if field == "strings":
+        if count != math.prod(dims):
+            raise ShapeError(f'argument "values" has {count} elements, but shape {dims} has {math.prod(dims)}')
+        return values
+
+    def fill(self, out: np.ndarray) -> None:
+        values = self.values(out.shape)
+        if self.field() == "strings":
             out[...] = np.array(values, object).reshape(out.shape)
-        elif count:
+        elif out.size:
             values.copy_into(out)
 
 
@@ -80,7 +94,7 @@ class Fill(PythonOperator):
     "GivenTensorIntFill",
     "GivenTensorStringFill",
 )
-class GivenFill(Fill):
+class GivenFill(GivenValues):
     """Output = values."""
 
     def setup(self) -> None:
@@ -90,22 +104,22 @@ class GivenFill(Fill):
         if self.dtype not in dtypes.NUMPY:
             raise ArgumentError(f"argument dtype is {self.dtype}, which is no data type of a tensor")
 
-    def fill(self, out: np.ndarray) -> None:
-        self.copy_values(out, "values", field_of(self.dtype))
-
 
 @register("GivenTensorByteStringToUInt8Fill")
-class ByteStringFill(Fill):
+class ByteStringFill(GivenValues):
     """Output = the bytes of the first string in values."""
 
     dtype = dtypes.UINT8
 
-    def fill(self, out: np.ndarray) -> None:
+    def values(self, dims: tuple[int, ...]) -> Any:
         strings = self.definition.arguments.strings("values", [])
         data = np.frombuffer(strings[0] if strings else b"", np.uint8)
-        if data.size != out.size:
-            raise ShapeError(f"argument values has {data.size} bytes, but shape {out.shape} has {out.size} elements")
-        out[...] = data.reshape(out.shape)
+        if data.size != math.prod(dims):
+            raise ShapeError(f'argument "values" has {data.size} bytes, but shape {dims} has {math.prod(dims)} elements')
+        return data
+
+    def fill(self, out: np.ndarray) -> None:
+        out[...] = self.values(out.shape).reshape(out.shape)
 
 
 @register("ConstantFill")
@@ -189,7 +203,7 @@ class MSRAFill(RandomFill):
         out[...] = self.random.normal(0, std, out.shape)
 
 
-class Int8Fill(Fill):
+class Int8Fill(GivenValues):
     """An Int8 tensor of given values."""
 
     kind = INT8
@@ -208,8 +222,8 @@ class Int8GivenTensorFill(Int8Fill):
     def setup(self) -> None:
         check_qparams(self.args.Y_scale, self.args.Y_zero_point, np.uint8)
 
-    def fill(self, out: np.ndarray) -> None:
-        self.copy_values(out, "values", "s")
+    def field(self) -> str:
+        return "s"
 
 
 @register("Int8GivenIntTensorFill")
@@ -220,6 +234,3 @@ class Int8GivenIntTensorFill(Int8Fill):
 
     def setup(self) -> None:
         check_qparams(self.args.Y_scale, self.args.Y_zero_point, np.int32)
-
-    def fill(self, out: np.ndarray) -> None:
-        self.copy_values(out, "values", "ints")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from serverquant.blobs.spec import Spec
-from serverquant.ops._window import WINDOW_ARGS, join_dims, split_dims
+from serverquant.ops._window import WINDOW_ARGS, split_dims, window_dims
 from serverquant.ops.dnnlowp.options import ARGS, OUTPUT_ARGS
 from serverquant.runtime.registry import declare
 from serverquant.runtime.schema import Arg, Dims
@@ -24,8 +24,7 @@ def pool_dims(op: Any, ins: list[Spec]) -> list[Dims]:
     if x.ndim < 3 or (not op.window.is_global and x.ndim != op.window.ndim + 2):
         want = "3 or more" if op.window.is_global else op.window.ndim + 2
         raise op.shape_error(ins, 0, f"{want} dimensions: batch, channels and spatial ones")
-    batch, channels, sizes = split_dims(x.dims, op.window.nhwc)
-    return [join_dims(batch, channels, op.window.fit(sizes).out_sizes, op.window.nhwc)]
+    return [window_dims(op, ins, split_dims(x.dims, op.window.nhwc)[1])]
 
 
 IN_DOC, OUT_DOC = ["X: N x C x sizes (NCHW) or N x sizes x C (NHWC)"], ["Y: N x C x sizes or N x sizes x C"]

@@ -45,6 +45,11 @@ class Reshape(Movement):
         if len(self.inputs) == 1 and not self.given("shape"):
             raise ArgumentError("needs argument shape or a second input with the new shape")
 
+    def check_types(self, ins: list[Spec]) -> None:
+        super().check_types(ins)
+        if len(ins) == 2:
+            self.expect(ins, 1, "int32", "int64")
+
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
         if outs[0].kind == EMPTY:
             return PythonStep(self._run_late)

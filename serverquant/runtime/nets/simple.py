@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from serverquant._base.errors import MissingBlobError, NetError, ServerquantError
+from serverquant._base.errors import MissingBlobError, NetError, ServerquantError, placed
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.store import BlobStore, closest
 from serverquant.proto.args import Arguments
@@ -39,7 +39,7 @@ def definitions(source: NetFile, fix_defects: bool) -> Iterable[Definition]:
             type=op.type,
             inputs=tuple(op.input),
             outputs=tuple(op.output),
-            arguments=Arguments(op, source.payloads.get(index)),
+            arguments=_arguments(op, index, source),
             engine=op.engine,
             name=op.name,
             index=index,
@@ -48,6 +48,13 @@ def definitions(source: NetFile, fix_defects: bool) -> Iterable[Definition]:
             message=op,
             fix_defects=fix_defects,
         )
+
+
+def _arguments(op: Any, index: int, source: NetFile) -> Arguments:
+    try:
+        return Arguments(op, source.payloads.get(index))
+    except ServerquantError as error:
+        raise error.at(place_of(op.type, op.name, index, source.net.name))
 
 
 class SimpleNet:
@@ -94,14 +101,14 @@ class SimpleNet:
     def _create(self, definition: Definition) -> Operator:
         try:
             return registry.create(definition)
-        except ServerquantError as error:
-            raise error.at(definition.place)
+        except (ServerquantError, MemoryError) as error:
+            outputs = () if definition.inputs else definition.outputs
+            raise placed(error, definition.place, outputs=outputs) from error.__cause__
 
     def _blobs(self, op: Operator) -> tuple[list[Blob], list[Blob]]:
         inputs = [self.store.create(name) for name in op.inputs]
         # A parent's blob is read, never written: an output of its name is a blob of this store from here on.
         return inputs, [self.store.local(name) for name in op.outputs]
-
 
     def run(self) -> None:
         """Run all operators. An error leaves what earlier operators wrote; the net can be run again."""
