@@ -71,7 +71,8 @@ class Schema:
                 raise NetError(f"{op_type} takes {many} {what}{plural}, not {len(names)}: {list(names)}")
         for j, name in enumerate(outputs):
             if name in outputs[:j]:
-                raise NetError(f'outputs {outputs.index(name)} and {j} of {op_type} are one blob, "{name}"; give each a name')
+                first = outputs.index(name)
+                raise NetError(f'outputs {first} and {j} are one blob, "{name}"; give each a name of its own')
         for i, name in enumerate(inputs):
             for j, out in enumerate(outputs):
                 if name == out and not self.allows_inplace(i, j):

@@ -115,7 +115,7 @@ class ByteStringFill(GivenValues):
         strings = self.definition.arguments.strings("values", [])
         data = np.frombuffer(strings[0] if strings else b"", np.uint8)
         if data.size != math.prod(dims):
-            raise ShapeError(f'argument "values" has {data.size} bytes, but shape {dims} has {math.prod(dims)} elements')
+            raise ShapeError(f'argument "values" has {data.size} bytes, but shape {dims} needs {math.prod(dims)}')
         return data
 
     def fill(self, out: np.ndarray) -> None:
