@@ -3,9 +3,11 @@
     python benchmarks/cliffs.py [--json] [--threads 1] [--only RE] [--rounds 3] [--times 5] [-v]
 
 Shapes have sizes of 1, 3, 17, primes, one beside the width of a vector, K = 1, tall and flat ones. A point's throughput
-is the time that the machine would need at best (multiply-adds at its peak plus bytes in and out at the speed of its
-cache) divided by the time taken, so that points of one volume compare although some move more bytes. Bound: no point
-below a quarter of the best of its operator.
+is the time that the machine would need at best (multiply-adds at its peak plus bytes in and out at the speed of a copy)
+divided by the time taken, so that points of one volume compare although some move more bytes. Both speeds are measured
+first: the peak as that of a square product, the copy for every amount of bytes, because some points of equal volume fit
+the second-level cache and others (a product with K = 1 writes 64 MB) pass through memory. Bound: no point below a
+quarter of the best of its operator.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +27,8 @@ from peers import ours
 from serverquant.proto import NetDef
 
 BOUND = 0.25
-PEAK = {"float": 58.0, "int8": 234.0}  # multiply-adds a nanosecond of one core with AVX-512; only ratios matter
-BYTES_PER_NS = 20.0
+SQUARE = 384  # sizes of the product whose speed is the peak
+COPIES = [1 << power for power in range(16, 28)]  # bytes in and out
 IN, WEIGHT = (0.05, 120), (0.01, 128)
 OUT: dict[str, Any] = {"Y_scale": 0.07, "Y_zero_point": 110}
 FLAT = [(65536,), (65537,), (65521,), (65535, 1), (1, 65536), (3, 21845), (17, 3855), (255, 257), (256, 256),
@@ -42,12 +44,45 @@ CONV_VOLUME = 1 << 24
 
 @dataclass(frozen=True)
 class Point:
-    """One operator on one shape: a net, its blobs, and the nanoseconds it would take at best."""
+    """One operator on one shape: a net, its blobs, multiply-adds, and bytes in and out."""
 
     shape: str
     net: Any
     feeds: dict[str, Any]
-    best_ns: float
+    macs: int
+    moved: int
+
+    @property
+    def kind(self) -> str:
+        return "int8" if any(isinstance(value, tuple) for value in self.feeds.values()) else "float"
+
+
+@dataclass(frozen=True)
+class Roofs:
+    """What this machine does in a nanosecond: bytes copied (in and out), by their amount; multiply-adds of each kind."""
+
+    copies: dict[int, float]
+    peak: dict[str, float]
+
+    @classmethod
+    def measure(cls, runner: ours.Ours, args: Any) -> Roofs:
+        copies, above = {}, 0.0
+        for amount in reversed(COPIES):
+            x, repeats = np.ones(amount // 2, np.uint8), max(1, COPIES[-1] // 16 // amount)
+            y = np.empty_like(x)
+            work = timing.timed(lambda x=x, y=y, repeats=repeats: [np.copyto(y, x) for _ in range(repeats)])
+            # Less is never slower: where it seems so, something else was running.
+            above = max(above, amount * repeats / min(min(work(args.times)) for _ in range(args.rounds)))
+            copies[amount] = above
+        peak = {}
+        for int8 in (False, True):
+            square = next(fc(int8, "DNNLOWP" if int8 else "", [(SQUARE,) * 3]))
+            peak[square.kind] = square.macs / least_ns(square, runner, args)
+        return cls(copies, peak)
+
+    def best_ns(self, point_: Point) -> float:
+        speed = np.interp(point_.moved, COPIES, [self.copies[amount] for amount in COPIES])
+        return point_.macs / self.peak[point_.kind] + point_.moved / float(speed)
 
 
 def array(*shape: int) -> np.ndarray:
@@ -67,9 +102,8 @@ def point(shape: Any, feeds: dict[str, Any], type_: str, engine: str, out_bytes:
     """A net of one operator that takes the feeds in their order."""
     net = NetDef(name="cliff", type="simple", external_input=list(feeds), external_output=["Y"])
     add_op(net, type_, list(feeds), ["Y"], engine, **args)
-    kind = "int8" if any(isinstance(value, tuple) for value in feeds.values()) else "float"
     moved = out_bytes + sum((value[0] if isinstance(value, tuple) else value).nbytes for value in feeds.values())
-    return Point("x".join(map(str, shape)), net, feeds, macs / PEAK[kind] + moved / BYTES_PER_NS)
+    return Point("x".join(map(str, shape)), net, feeds, macs, moved)
 
 
 def elementwise(type_: str, inputs: int, engine: str = "", int8: bool = False, **args: Any) -> Iterator[Point]:
@@ -106,8 +140,8 @@ def concat() -> Iterator[Point]:
         yield net_point
 
 
-def fc(int8: bool, engine: str = "") -> Iterator[Point]:
-    for m, n, k in PRODUCTS:
+def fc(int8: bool, engine: str = "", products: Sequence[tuple[int, int, int]] = PRODUCTS) -> Iterator[Point]:
+    for m, n, k in products:
         if int8:
             feeds: dict[str, Any] = {"X": quantized(IN, m, k), "W": quantized(WEIGHT, n, k), "B": bias(n)}
             yield point((m, n, k), feeds, "Int8FC", engine, m * n, m * n * k, **OUT)
@@ -170,20 +204,20 @@ SWEEPS: dict[str, Callable[[], Iterator[Point]]] = {
     "Int8Conv depthwise 5x5 DNNLOWP": lambda: conv(True, 5, "DNNLOWP", depthwise=True),
     "Int8Add mobile": lambda: elementwise("Int8Add", 2, "", True, **OUT),
     "Int8Quantize mobile": lambda: elementwise("Int8Quantize", 1, **OUT),
-    "Int8MaxPool mobile": lambda: images("Int8MaxPool", "", True, True, **POOL),
+    "Int8MaxPool mobile": lambda: images("Int8MaxPool", "", True, True, **POOL, Y_scale=IN[0], Y_zero_point=IN[1]),
     "Int8AveragePool mobile": lambda: images("Int8AveragePool", "", True, True, **POOL, **OUT),
     "Int8FC mobile": lambda: fc(True),
     "Int8Conv 3x3 mobile": lambda: conv(True, 3),
 }
 
 
-def throughput(point_: Point, runner: ours.Ours, args: Any) -> float:
-    """Best time over time taken: the least of several runs, since a cliff is not noise."""
+def least_ns(point_: Point, runner: ours.Ours, args: Any) -> float:
+    """The least of several runs, since a cliff is not noise."""
     runner.reset()
     runner.feed(point_.feeds)
     runner.create(point_.net.SerializeToString())
     runner.run(2)
-    return point_.best_ns / min(min(runner.run(args.times)) for _ in range(args.rounds))
+    return min(min(runner.run(args.times)) for _ in range(args.rounds))
 
 
 def main() -> int:
@@ -195,8 +229,11 @@ def main() -> int:
     report = timing.Report.start("Cliffs: least throughput of a shape as a share of its operator's best", args.json)
     for threads in args.threads:
         with ours.Ours(threads) as runner:
+            roofs = Roofs.measure(runner, args)
+            report.add("roofs", copied_bytes_per_ns={a: round(v, 1) for a, v in roofs.copies.items()},
+                       macs_per_ns={kind: round(v, 1) for kind, v in roofs.peak.items()})
             for name in [name for name in SWEEPS if re.search(args.only, name)]:
-                found = {p.shape: throughput(p, runner, args) for p in SWEEPS[name]()}
+                found = {p.shape: roofs.best_ns(p) / least_ns(p, runner, args) for p in SWEEPS[name]()}
                 best, worst = max(found.values()), min(found, key=lambda shape: found[shape])
                 report.at_least(f"{name}, {threads} threads: {worst}", found[worst] / best, BOUND)
                 for shape, value in found.items() if args.verbose else ():

@@ -89,12 +89,23 @@ def test_softmax(setting, rows):
         assert x.tobytes() == y.tobytes()
 
 
-def test_softmax_special(isa):
-    x = np.float32([[1, NAN, 2], [1, INF, 2], [-INF, -INF, -INF], [-INF, 0, 0], [3e38, -3e38, 0]])
+@pytest.mark.parametrize("rows", [15, 16, 17, 100])
+def test_softmax_of_short_rows(setting, rows):
+    """Sixteen rows at once, and the rest one by one."""
+    for d in range(1, 18):
+        x = floats((rows, d), spread=10)
+        y = np.empty_like(x)
+        _softmax.py_softmax_f32(x, y)
+        np.testing.assert_array_equal(y, want.softmax(x))
+
+
+@pytest.mark.parametrize("times", [1, 16])
+def test_softmax_special(isa, times):
+    x = np.float32([[1, NAN, 2], [1, INF, 2], [-INF, -INF, -INF], [-INF, 0, 0], [3e38, -3e38, 0]]).repeat(times, 0)
     y = np.empty_like(x)
     _softmax.py_softmax_f32(x, y)
-    assert np.isnan(y[:3]).all()
-    assert y[3:].tolist() == [[0, 0.5, 0.5], [1, 0, 0]]
+    assert np.isnan(y[: 3 * times]).all()
+    assert y[3 * times :].tolist() == [[0, 0.5, 0.5]] * times + [[1, 0, 0]] * times
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 5), (1, 64, 49), (10, 33, 1), (100, 3, 1), (0, 4, 2), (7, 1, 1000)])

@@ -67,13 +67,16 @@ def test_gather_finds_bad_index(index_type):
     assert not y.any()
 
 
-def test_copy_rows(team):
-    x = elements((10, 100), np.uint8)
-    for start, width in ((0, 100), (3, 7), (50, 50), (0, 0)):
-        y = np.zeros((10, 64 if width < 64 else 128), np.uint8)
-        _transpose.py_copy_rows(x.reshape(-1)[start:], y, 100, y.shape[1], width, 10)
-        np.testing.assert_array_equal(y[:, :width], x[:, start : start + width])
-        assert not y[:, width:].any()
+@pytest.mark.parametrize("widths", [(1, 1), (4, 4), (2, 8, 12, 16), (7, 0, 100), (64,), (0,), (3,) * 16])
+def test_copy_rows(team, widths):
+    for rows in (1, 2, 7, 5000):
+        xs = [elements((rows, width), np.uint8) + np.uint8(i) for i, width in enumerate(widths)]
+        want = np.concatenate(xs, 1)
+        for pitch in (sum(widths), sum(widths) + 5):
+            y = np.zeros((rows, pitch), np.uint8)
+            _transpose.py_copy_rows(xs, y, pitch, rows)
+            np.testing.assert_array_equal(y[:, : want.shape[1]], want)
+            assert not y[:, want.shape[1] :].any()
 
 
 def test_copy_bytes(team):

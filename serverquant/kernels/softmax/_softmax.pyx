@@ -11,6 +11,8 @@ from serverquant.kernels._rows cimport fill_levels, row_objects, sq_row
 cdef extern from "softmax.h" nogil:
     const sq_row* sq_softmax_rows
     const int sq_softmax_row_count
+    enum:
+        SQ_SOFTMAX_LANES
 
     ctypedef struct sq_softmax_job:
         const float* x
@@ -37,8 +39,9 @@ cdef void softmax_f32(const float* x, float* y, long long rows, long long d) noe
     job.x = x
     job.y = y
     job.d = d
+    cdef int align = SQ_SOFTMAX_LANES if d < SQ_SOFTMAX_LANES else 1
     if d > 0:
-        parallel_range(SOFTMAX[level()], &job, rows, 1, team_size(rows * d * EXP_WORK))
+        parallel_range(SOFTMAX[level()], &job, rows, align, team_size(rows * d * EXP_WORK))
 
 
 cdef void exp_f32(const float* x, float* y, long long n) noexcept nogil:

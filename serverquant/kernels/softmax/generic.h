@@ -1,6 +1,6 @@
 /* The loops, written once and included for every instruction set with SQ_SUFFIX set: the compiler vectorises them. */
 #define SQ_NAME(op) SQ_CONCAT(sq_##op, SQ_SUFFIX)
-#define SQ_LANES 16
+#define SQ_LANES SQ_SOFTMAX_LANES
 
 static void SQ_NAME(exp_f32)(const void* job, long long begin, long long end) {
     const sq_softmax_job j = *(const sq_softmax_job*)job;
@@ -31,8 +31,40 @@ static float SQ_NAME(row_sum)(const float* e, long long d) {
     return s[0];
 }
 
+/* SQ_LANES rows of d < SQ_LANES floats: a lane is a row. The sums are those of row_sum without the lanes that stay 0. */
+static inline __attribute__((always_inline)) void SQ_NAME(short_rows)(const float* x, float* y, const int d) {
+    float e[SQ_LANES][SQ_LANES], m[SQ_LANES], s[SQ_LANES][SQ_LANES];
+    for (int r = 0; r < SQ_LANES; r++)
+        for (int i = 0; i < d; i++) e[i][r] = x[r * d + i];
+    for (int r = 0; r < SQ_LANES; r++) m[r] = -INFINITY;
+    for (int i = 0; i < d; i++)
+        for (int r = 0; r < SQ_LANES; r++) m[r] = e[i][r] > m[r] ? e[i][r] : m[r];
+    for (int i = 0; i < d; i++)
+        for (int r = 0; r < SQ_LANES; r++) s[i][r] = e[i][r] = sq_exp(e[i][r] - m[r]);
+    for (int half = SQ_LANES / 2; half > 0; half /= 2)
+        for (int i = 0; i < half && i + half < d; i++)
+            for (int r = 0; r < SQ_LANES; r++) s[i][r] += s[i + half][r];
+    for (int i = 0; i < d; i++)
+        for (int r = 0; r < SQ_LANES; r++) e[i][r] = e[i][r] / s[0][r];
+    for (int r = 0; r < SQ_LANES; r++)
+        for (int i = 0; i < d; i++) y[r * d + i] = e[i][r];
+}
+
+/* The shortest rows as constants: moving them is then a matter of a few shuffles. */
+static void SQ_NAME(softmax_short)(const float* x, float* y, int d) {
+    switch (d) {
+    case 1: SQ_NAME(short_rows)(x, y, 1); break;
+    case 2: SQ_NAME(short_rows)(x, y, 2); break;
+    case 3: SQ_NAME(short_rows)(x, y, 3); break;
+    case 4: SQ_NAME(short_rows)(x, y, 4); break;
+    default: SQ_NAME(short_rows)(x, y, d);
+    }
+}
+
 static void SQ_NAME(softmax_f32)(const void* job, long long begin, long long end) {
     const sq_softmax_job j = *(const sq_softmax_job*)job;
+    for (; j.d < SQ_LANES && begin + SQ_LANES <= end; begin += SQ_LANES)
+        SQ_NAME(softmax_short)(j.x + begin * j.d, j.y + begin * j.d, (int)j.d);
     for (long long row = begin; row < end; row++) {
         const float* x = j.x + row * j.d;
         float* y = j.y + row * j.d;

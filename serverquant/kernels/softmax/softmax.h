@@ -11,6 +11,9 @@
 
 #include "serverquant/rows.h"
 
+/* Partial sums of a row. Where d is less, as many rows are taken at once: ranges then begin at multiples of it. */
+enum { SQ_SOFTMAX_LANES = 16 };
+
 typedef struct {
     const float* x;
     float* y;

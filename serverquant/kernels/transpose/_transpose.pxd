@@ -5,6 +5,14 @@ cdef extern from "transpose.h" nogil:
     enum:
         SQ_PERMUTE_DIMS
 
+    # Rows of `row_bytes` from x at one pitch to y at another, all in bytes.
+    ctypedef struct sq_rows:
+        const void* x
+        void* y
+        long long x_pitch
+        long long y_pitch
+        long long row_bytes
+
 # y (batch, cols, rows) = x (batch, rows, cols). NCHW -> NHWC: rows = C, cols = H*W; back: rows = H*W, cols = C.
 cdef void transpose_2d(int elem_bytes, const void* x, void* y, long long batch, long long rows,
                        long long cols) noexcept nogil
@@ -18,9 +26,8 @@ cdef void permute(int elem_bytes, const void* x, void* y, int ndim, const int64_
 cdef long long gather(const void* x, void* y, const void* indices, int index_bytes, long long count, long long outer,
                       long long dim, long long slice_bytes) noexcept nogil
 
-# `rows` rows of `row_bytes` from x at one pitch to y at another (bytes): a part of Concat or Split.
-cdef void copy_rows(const void* x, long long x_pitch, void* y, long long y_pitch, long long row_bytes,
-                    long long rows) noexcept nogil
+# `rows` rows of each part: what Concat joins or Split takes apart.
+cdef void copy_rows(const sq_rows* parts, int count, long long rows) noexcept nogil
 
 # n bytes.
 cdef void copy_bytes(const void* x, void* y, long long n) noexcept nogil

@@ -40,11 +40,8 @@ cdef extern from "transpose.h" nogil:
         long long slice_bytes
 
     ctypedef struct sq_copy_job:
-        const void* x
-        void* y
-        long long x_pitch
-        long long y_pitch
-        long long row_bytes
+        const sq_rows* parts
+        int count
 
     void sq_permute_prepare(sq_permute_job* job, int ndim, const int64_t* x_dims, const int* axes)
     long long sq_gather_check(const void* indices, int index_bytes, long long count, long long dim)
@@ -86,10 +83,6 @@ def rows() -> list:
 
 cdef inline int _log2(int elem_bytes) noexcept nogil:
     return 0 if elem_bytes == 1 else 1 if elem_bytes == 2 else 2 if elem_bytes == 4 else 3
-
-
-cdef inline long long _move_work(long long row_bytes) noexcept nogil:
-    return 1 + row_bytes // BYTES_PER_WORK
 
 
 cdef void transpose_2d(int elem_bytes, const void* x, void* y, long long batch, long long rows,
@@ -144,34 +137,35 @@ cdef long long gather(const void* x, void* y, const void* indices, int index_byt
     job.count = count
     job.dim = dim
     job.slice_bytes = slice_bytes
-    parallel_range(GATHER[level()], &job, outer * count, 1, team_size(outer * count * _move_work(slice_bytes)))
+    parallel_range(GATHER[level()], &job, outer * count, 1, team_size(outer * count * (1 + slice_bytes // BYTES_PER_WORK)))
     return -1
 
 
-cdef void copy_rows(const void* x, long long x_pitch, void* y, long long y_pitch, long long row_bytes,
-                    long long rows) noexcept nogil:
+cdef void copy_rows(const sq_rows* parts, int count, long long rows) noexcept nogil:
     cdef sq_copy_job job
-    if x_pitch == row_bytes and y_pitch == row_bytes:
-        copy_bytes(x, y, row_bytes * rows)
+    cdef long long bytes = 0
+    cdef int i
+    if rows == 1 or (count == 1 and parts.x_pitch == parts.row_bytes == parts.y_pitch):
+        for i in range(count):
+            copy_bytes(parts[i].x, parts[i].y, parts[i].row_bytes * rows)
         return
-    job.x = x
-    job.y = y
-    job.x_pitch = x_pitch
-    job.y_pitch = y_pitch
-    job.row_bytes = row_bytes
-    parallel_range(COPY_ROWS[level()], &job, rows, 1, team_size(rows * _move_work(row_bytes)))
+    for i in range(count):
+        bytes += parts[i].row_bytes
+    job.parts, job.count = parts, count
+    parallel_range(COPY_ROWS[level()], &job, rows, 1, team_size(rows * (count + bytes // BYTES_PER_WORK)))
 
 
 cdef void copy_bytes(const void* x, void* y, long long n) noexcept nogil:
+    cdef sq_rows lines
     cdef sq_copy_job job
     cdef long long whole = n // COPY_ROW
     cdef int team = team_size(n // BYTES_PER_WORK)
     if team == 1 or whole < team:
         memcpy(y, x, n)
         return
-    job.x = x
-    job.y = y
-    job.x_pitch = job.y_pitch = job.row_bytes = COPY_ROW
+    lines.x, lines.y = x, y
+    lines.x_pitch = lines.y_pitch = lines.row_bytes = COPY_ROW
+    job.parts, job.count = &lines, 1
     parallel_range(COPY_ROWS[level()], &job, whole, 1, team)
     memcpy(<char*>y + whole * COPY_ROW, <const char*>x + whole * COPY_ROW, n - whole * COPY_ROW)
 
@@ -209,8 +203,17 @@ def py_gather(x, y, indices) -> int:
 
 
 @cython.boundscheck(False)
-def py_copy_rows(x, y, long long x_pitch, long long y_pitch, long long row_bytes, long long rows) -> None:
-    copy_rows(&_bytes(x)[0], x_pitch, &_writable_bytes(y)[0], y_pitch, row_bytes, rows)
+def py_copy_rows(xs, y, long long y_pitch, long long rows) -> None:
+    """Joins the rows of up to 16 arrays (rows, bytes) of uint8 side by side, each row y_pitch bytes behind the last."""
+    cdef sq_rows[16] parts
+    cdef char* at = <char*>&_writable_bytes(y)[0]
+    cdef int i
+    for i, x in enumerate(xs[:16]):
+        parts[i].x, parts[i].y = &_bytes(x)[0], at
+        parts[i].x_pitch = parts[i].row_bytes = x.shape[1]
+        parts[i].y_pitch = y_pitch
+        at += x.shape[1]
+    copy_rows(parts, min(len(xs), 16), rows)
 
 
 @cython.boundscheck(False)

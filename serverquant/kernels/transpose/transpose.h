@@ -4,7 +4,8 @@
  *                             through batch, then rows, then columns.
  *   permute_1 _2 _4 _8        y dense, read at strides. Items are elements of y.
  *   gather                    y[o][i] = x[o][index[i]] for slices of `slice_bytes`. Items are slices of y.
- *   copy_rows                 rows of `row_bytes` from one pitch to another. Items are rows.
+ *   copy_rows                 parts, each of rows of its `row_bytes`, from one pitch to another: what Concat joins or
+ *                             Split takes apart. Items are rows, of all parts.
  */
 #ifndef SERVERQUANT_TRANSPOSE_H
 #define SERVERQUANT_TRANSPOSE_H
@@ -13,7 +14,8 @@
 
 #include "serverquant/rows.h"
 
-enum { SQ_TILE = 64, SQ_PERMUTE_DIMS = 16 };
+/* SQ_COPY_BLOCK: bytes from the first to the last row that copy_rows takes of all parts at once. */
+enum { SQ_TILE = 64, SQ_PERMUTE_DIMS = 16, SQ_COPY_BLOCK = 16 * 1024 };
 
 typedef struct {
     const void* x;
@@ -43,6 +45,11 @@ typedef struct {
     const void* x;
     void* y;
     long long x_pitch, y_pitch, row_bytes;
+} sq_rows;
+
+typedef struct {
+    const sq_rows* parts;
+    int count;
 } sq_copy_job;
 
 /* y = x with axes permuted as numpy does: dim d of y is dim axes[d] of x. Neighbours that stay together are joined. */

@@ -3,7 +3,7 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
 
 from serverquant.blobs._blob cimport SQ_INT8, SQ_OK, sq_shape, sq_step, sq_tensor
-from serverquant.kernels.transpose._transpose cimport copy_rows, gather, permute
+from serverquant.kernels.transpose._transpose cimport copy_rows, gather, permute, sq_rows
 from serverquant.runtime._plan cimport Step, fail
 
 
@@ -90,6 +90,10 @@ def transpose_step(axes) -> Step:
 
 # ---- Concat --------------------------------------------------------------------------------------------------------
 
+# Inputs that are joined at once.
+cdef enum:
+    PARTS = 32
+
 cdef struct Concat:
     int axis
     bint add_axis
@@ -99,15 +103,22 @@ cdef int run_concat(sq_step* s) noexcept nogil:
     cdef sq_tensor* y = s.out[0]
     cdef char* at = <char*>y.data
     cdef int64_t outer = 1, inner = y.shape.item_bytes, part
-    cdef int i
+    cdef sq_rows[PARTS] parts
+    cdef int i, count = 0
     for i in range(c.axis):
         outer *= y.shape.dims[i]
     for i in range(c.axis + 1, y.shape.ndim):
         inner *= y.shape.dims[i]
     for i in range(s.n_in):
         part = 1 if c.add_axis else s.in_[i].shape.dims[c.axis]
-        copy_rows(s.in_[i].data, part * inner, at, y.shape.dims[c.axis] * inner, part * inner, outer)
+        parts[count].x, parts[count].y = s.in_[i].data, at
+        parts[count].x_pitch = parts[count].row_bytes = part * inner
+        parts[count].y_pitch = y.shape.dims[c.axis] * inner
         at += part * inner
+        count += 1
+        if count == PARTS or i == s.n_in - 1:
+            copy_rows(parts, count, outer)
+            count = 0
         if s.n_out > 1:
             (<int32_t*>s.out[1].data)[i] = <int32_t>part
     return SQ_OK
