@@ -59,7 +59,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Roofs:
-    """What this machine does in a nanosecond: bytes copied (in and out), by their amount; multiply-adds of each kind."""
+    """What this machine does in a nanosecond: bytes copied (in and out) by their amount, multiply-adds by their kind."""
 
     copies: dict[int, float]
     peak: dict[str, float]
