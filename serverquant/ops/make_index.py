@@ -26,9 +26,9 @@ def types_in(source: str) -> Iterator[str]:
 
 
 def modules() -> dict[str, tuple[str, ...]]:
-    """A family's schemas come first: an engine's class is registered under its type's schema."""
+    """A family's schemas (schema*.py) come first: an engine's class is registered under its type's schema."""
     found: dict[str, list[str]] = {}
-    for file in sorted(HERE.glob("*/*.py")):
+    for file in sorted(HERE.glob("*/*.py"), key=lambda f: (not f.stem.startswith("schema"), f)):
         family = f"serverquant.ops.{file.parent.name}"
         for name in types_in(file.read_text()):
             listed = found.setdefault(name, [f"{family}.schema"] if (file.parent / "schema.py").exists() else [])

@@ -1,9 +1,11 @@
-"""Softmax of float rows, and its exponential. See softmax.h.
+"""Softmax of rows, and its exponential. See softmax.h.
 
 The `py_` functions run the same code on contiguous arrays, for tests and tools.
 Bounds are not checked there in any build: the address of an empty array's first element is taken, never read.
 """
 cimport cython
+from libc.stdint cimport uint8_t, uint32_t
+
 from serverquant._base._isa cimport level
 from serverquant._base._threads cimport parallel_range, range_fn, team_size
 from serverquant.kernels._rows cimport fill_levels, row_objects, sq_row
@@ -19,14 +21,21 @@ cdef extern from "softmax.h" nogil:
         float* y
         long long d
 
+    ctypedef struct sq_softmax_u8_job:
+        const uint8_t* x
+        uint8_t* y
+        const uint32_t* table
+        long long d
+
 # Elementary operations of one exponential, for the choice of the team.
 cdef enum:
     EXP_WORK = 8
 
-cdef range_fn[3] SOFTMAX, EXP
+cdef range_fn[3] SOFTMAX, EXP, SOFTMAX_U8
 
 fill_levels(SOFTMAX, sq_softmax_rows, sq_softmax_row_count, b"softmax_f32")
 fill_levels(EXP, sq_softmax_rows, sq_softmax_row_count, b"exp_f32")
+fill_levels(SOFTMAX_U8, sq_softmax_rows, sq_softmax_row_count, b"softmax_u8")
 
 
 def rows() -> list:
@@ -52,6 +61,16 @@ cdef void exp_f32(const float* x, float* y, long long n) noexcept nogil:
     parallel_range(EXP[level()], &job, n, 16, team_size(n * EXP_WORK))
 
 
+cdef void softmax_u8(const uint8_t* x, uint8_t* y, long long rows, long long d, const uint32_t* table) noexcept nogil:
+    cdef sq_softmax_u8_job job
+    job.x = x
+    job.y = y
+    job.table = table
+    job.d = d
+    if d > 0:
+        parallel_range(SOFTMAX_U8[level()], &job, rows, 1, team_size(rows * d * EXP_WORK))
+
+
 @cython.boundscheck(False)
 def py_softmax_f32(const float[:, ::1] x, float[:, ::1] y) -> None:
     softmax_f32(&x[0, 0], &y[0, 0], x.shape[0], x.shape[1])
@@ -60,3 +79,10 @@ def py_softmax_f32(const float[:, ::1] x, float[:, ::1] y) -> None:
 @cython.boundscheck(False)
 def py_exp_f32(const float[::1] x, float[::1] y) -> None:
     exp_f32(&x[0], &y[0], x.shape[0])
+
+
+@cython.boundscheck(False)
+def py_softmax_u8(const uint8_t[:, ::1] x, uint8_t[:, ::1] y, const uint32_t[::1] table) -> None:
+    if table.shape[0] != 256:
+        raise ValueError("a table of 256 entries")
+    softmax_u8(&x[0, 0], &y[0, 0], x.shape[0], x.shape[1], &table[0])

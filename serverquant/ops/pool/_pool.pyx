@@ -141,6 +141,7 @@ cdef int run_mobile(sq_step* s) noexcept nogil:
     cdef const sq_tensor* x = s.in_[0]
     cdef sq_tensor* y = s.out[0]
     cdef float ratio = x.scale / (c.params.scale * <float>c.count)
+    cdef int low = c.params.zero_point if c.params.clamp else 0
     cdef uint32_t bits
     cdef void* scratch
     cdef int team
@@ -160,16 +161,17 @@ cdef int run_mobile(sq_step* s) noexcept nogil:
         return fail(s, "no memory for scratch")
     if c.average:
         memcpy(&bits, &ratio, 4)
-        average_pool_mobile_u8(&c.pool, x.zero_point, bits & 0x7FFFFF | 0x800000, 150 - (bits >> 23), y.zero_point, 0,
+        average_pool_mobile_u8(&c.pool, x.zero_point, bits & 0x7FFFFF | 0x800000, 150 - (bits >> 23), y.zero_point, low,
                                <const uint8_t*>x.data, <uint8_t*>y.data, scratch, team)
     else:
-        max_pool_u8(&c.pool, 0, <const uint8_t*>x.data, <uint8_t*>y.data, scratch, team)
+        max_pool_u8(&c.pool, low, <const uint8_t*>x.data, <uint8_t*>y.data, scratch, team)
     return SQ_OK
 
 
-def mobile_step(Pool pool, float scale, int zero_point, int64_t count, *, bint average) -> Step:
-    """Mobile set; count: elements of the kernel, by which an average divides."""
+def mobile_step(Pool pool, float scale, int zero_point, int64_t count, *, bint average,
+                bint relu) -> Step:
+    """Mobile set; count: elements of the kernel, by which an average divides. relu: nothing below the zero point."""
     cdef Step step = Step()
     cdef PoolJob* c = new_job(step, pool, average, run_mobile)
-    c.params.scale, c.params.zero_point, c.count = scale, zero_point, count
+    c.params.scale, c.params.zero_point, c.params.clamp, c.count = scale, zero_point, relu, count
     return step

@@ -16,9 +16,12 @@ from serverquant.runtime.operator import Decline
 from serverquant.runtime.registry import register
 
 
-@register("Int8MaxPool", "Int8AveragePool")
+@register("Int8MaxPool", "Int8MaxPoolRelu", "Int8AveragePool", "Int8AveragePoolRelu")
 class MobilePool(PoolOperator):
-    """Max: Y_scale and Y_zero_point must be X's. Average: fixed point, over the whole kernel, padding as X's zero."""
+    """Max: Y_scale and Y_zero_point must be X's. Average: fixed point, over the whole kernel, padding as X's zero.
+
+    ...Relu: nothing below Y's zero point.
+    """
 
     takes = "int8"
 
@@ -33,4 +36,7 @@ class MobilePool(PoolOperator):
         if math.prod(kernel) == 1 and not self.window.is_global:
             raise ArgumentError("a kernel of one element is refused, as in Caffe2; leave the pool out")
         scale = float(np.float32(self.output.scale))
-        return _pool.mobile_step(self.pool(ins), scale, self.output.zero_point, math.prod(kernel), average=self.average)
+        relu, count = self.type.endswith("Relu"), math.prod(kernel)
+        return _pool.mobile_step(
+            self.pool(ins), scale, self.output.zero_point, count, average=self.average, relu=relu
+        )

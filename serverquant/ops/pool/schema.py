@@ -31,6 +31,7 @@ IN_DOC, OUT_DOC = ["X: N x C x sizes (NCHW) or N x sizes x C (NHWC)"], ["Y: N x 
 declare(
     "MaxPool",
     "Int8MaxPool",
+    "Int8MaxPoolRelu",
     inputs=1,
     args=POOL_ARGS,
     shape=pool_dims,
@@ -41,6 +42,7 @@ declare(
 declare(
     "AveragePool",
     "Int8AveragePool",
+    "Int8AveragePoolRelu",
     inputs=1,
     args=[*POOL_ARGS, Arg("count_include_pad", "bool", False, "float only: divide by the whole kernel, padding too")],
     shape=pool_dims,

@@ -1,0 +1,1 @@
+"""Bytes through a table of 256 bytes."""

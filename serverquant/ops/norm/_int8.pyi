@@ -1,0 +1,3 @@
+from serverquant.runtime._plan import Step
+
+def mobile_softmax_step(y_scale: float, y_zero_point: int) -> Step: ...

@@ -1,0 +1,87 @@
+"""Native steps of Int8 operators that are a table of 256 bytes. Tables follow the input's scale and zero point."""
+from libc.math cimport exp, rint
+from libc.stdint cimport uint8_t
+
+from serverquant.blobs._blob cimport SQ_OK, sq_step, sq_tensor
+from serverquant.kernels.lut._lut cimport lut_u8
+from serverquant.runtime._plan cimport Step, fail
+
+
+cdef struct Table:
+    void (*fill)(Table*) noexcept nogil     # entries from x_scale and x_zero_point
+    bint ready
+    float x_scale
+    int x_zero_point
+    float alpha
+    float y_scale               # 0: the input's own parameters, which must be those wanted, if any
+    int y_zero_point
+    bint check_scale, check_zero_point
+    float want_scale
+    int want_zero_point
+    uint8_t entries[256]
+
+
+cdef int run_table(sq_step* s) noexcept nogil:
+    cdef Table* c = <Table*>s.ctx
+    cdef const sq_tensor* x = s.in_[0]
+    cdef sq_tensor* y = s.out[0]
+    if c.check_scale and c.want_scale != x.scale:
+        return fail(s, "Y_scale is %g, but the input's scale is %g; they must be equal", c.want_scale, x.scale)
+    if c.check_zero_point and c.want_zero_point != x.zero_point:
+        return fail(s, "Y_zero_point is %d, but the input's is %d; they must be equal", c.want_zero_point,
+                    x.zero_point)
+    if not c.ready or c.x_scale != x.scale or c.x_zero_point != x.zero_point:
+        c.x_scale, c.x_zero_point, c.ready = x.scale, x.zero_point, True
+        c.fill(c)
+    lut_u8(<const uint8_t*>x.data, <uint8_t*>y.data, x.shape.size, c.entries)
+    if c.y_scale == 0:
+        y.scale, y.zero_point = x.scale, x.zero_point
+    else:
+        y.scale, y.zero_point = c.y_scale, c.y_zero_point
+    return SQ_OK
+
+
+cdef Table* new_table(Step step, void (*fill)(Table*) noexcept nogil) except NULL:
+    cdef Table* c = <Table*>step.new_context(sizeof(Table))
+    c.fill = fill
+    step.c.run = run_table
+    step.c.rows = 1
+    step.kernel = "lut_u8"
+    return c
+
+
+cdef void fill_leaky_relu(Table* c) noexcept nogil:
+    cdef int q, x
+    for q in range(256):
+        x = q - c.x_zero_point
+        if x < 0:
+            x = <int>rint(<float>x * c.alpha)
+        c.entries[q] = <uint8_t>max(0, min(255, x + c.x_zero_point))
+
+
+def leaky_relu_step(float alpha, scale=None, zero_point=None) -> Step:
+    """x < 0 ? alpha * x : x; the input's scale and zero point must be those given, if any."""
+    cdef Step step = Step()
+    cdef Table* c = new_table(step, fill_leaky_relu)
+    c.alpha = alpha
+    c.check_scale, c.check_zero_point = scale is not None, zero_point is not None
+    c.want_scale, c.want_zero_point = scale or 0, zero_point or 0
+    return step
+
+
+cdef void fill_sigmoid(Table* c) noexcept nogil:
+    """The exponential in double, so that its last bit does not hang on the C library; single precision around it."""
+    cdef int q
+    cdef float e, y
+    for q in range(256):
+        e = <float>exp(<double>-(c.x_scale * <float>(q - c.x_zero_point)))
+        y = 256.0 / (1.0 + e)
+        c.entries[q] = <uint8_t>rint(min(y, <float>255))
+
+
+def sigmoid_step(float y_scale, int y_zero_point) -> Step:
+    """1 / (1 + exp(-x)), in units of 1/256."""
+    cdef Step step = Step()
+    cdef Table* c = new_table(step, fill_sigmoid)
+    c.y_scale, c.y_zero_point = y_scale, y_zero_point
+    return step
