@@ -24,8 +24,8 @@ declare(
         Arg("Y_zero_point", "int", None, "0 where given"),
     ],
     shape=softmax_dims,
-    doc="""exp(x) / sum(exp(x)) over all dims but the first, in whole numbers: exponentials relative to the row's largest
-value from a table, then one division with rounding. Y has scale 1/256 and zero point 0.""",
+    doc="""exp(x) / sum(exp(x)) over all dims but the first, in whole numbers: exponentials relative to the row's
+largest value from a table, then one division with rounding. Y has scale 1/256 and zero point 0.""",
     in_doc=("X: Int8 of uint8, batch first",),
     out_doc=("Y: Int8 of uint8, X's shape",),
 )

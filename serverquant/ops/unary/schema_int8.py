@@ -31,8 +31,8 @@ declare(
         Arg("Y_zero_point", "int", None, "mobile: 0 where given; DNNLOWP: no effect"),
     ],
     shape=same_as_first,
-    doc="""1 / (1 + exp(-x)) by a table of 256 bytes. Mobile (no engine): Y has scale 1/256 and zero point 0. DNNLOWP: Y has
-scale 0.5/127 and zero point 0, and X is taken to have scale 6/127 and zero point 128, whatever it has.""",
+    doc="""1 / (1 + exp(-x)) by a table of 256 bytes. Mobile (no engine): Y has scale 1/256 and zero point 0. DNNLOWP:
+Y has scale 0.5/127 and zero point 0, and X is taken to have scale 6/127 and zero point 128, whatever it has.""",
     in_doc=X,
     out_doc=Y,
 )
