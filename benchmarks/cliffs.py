@@ -59,7 +59,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Roofs:
-    """What this machine does in a nanosecond: bytes copied (in and out) by their amount, multiply-adds by their kind."""
+    """What this machine does in a nanosecond: bytes copied (in and out) by amount, multiply-adds by kind."""
 
     copies: dict[int, float]
     peak: dict[str, float]
