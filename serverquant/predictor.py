@@ -87,7 +87,8 @@ class Predictor:
                 raise ArgumentError(f'net "{self.name}" has no input "{name}"{closest(name, self.inputs)}')
         missing = [name for name in self.inputs if name not in feeds]
         if missing:
-            raise ArgumentError(f'net "{self.name}" needs input {", ".join(missing)} too')
+            names = ", ".join(missing)
+            raise ArgumentError(f'net "{self.name}" needs input {names} too: the init net does not make it')
         return feeds
 
     def _context(self) -> tuple[Workspace, SimpleNet]:

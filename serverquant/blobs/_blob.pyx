@@ -9,6 +9,7 @@ import os
 import numpy as np
 
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+from libc.math cimport isfinite
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
@@ -303,7 +304,8 @@ cdef class Blob:
 
 def check_qparams(scale, zero_point, dtype=np.uint8):
     """QuantizationError unless scale is a positive finite number and the zero point fits the data type."""
-    if not (scale > 0 and np.isfinite(np.float32(scale))):
+    cdef float narrow = scale
+    if not (narrow > 0 and isfinite(narrow)):
         raise QuantizationError(f"scale must be a positive finite number, not {scale}")
     limits = np.iinfo(dtype)
     if int(zero_point) != zero_point or not limits.min <= zero_point <= limits.max:

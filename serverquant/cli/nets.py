@@ -45,8 +45,8 @@ def inputs(args: argparse.Namespace, net: Predictor) -> dict[str, Any]:
     missing = [name for name in net.inputs if name not in found]
     if missing:
         raise ArgumentError(
-            f'net "{net.name}" needs input {", ".join(missing)}: give --feed {missing[0]}=FILE, '
-            f"or --shape {missing[0]}=DIMS for random numbers"
+            f'net "{net.name}" needs input {", ".join(missing)}, which the init net does not make: '
+            f"give --feed {missing[0]}=FILE, or --shape {missing[0]}=DIMS for random numbers"
         )
     return found
 

@@ -200,7 +200,7 @@ def _other_kind(data: bytes, message_class: Any) -> str:
     return ""
 
 
-# What tells a message from the same bytes read as another kind.
+# What tells a message from other bytes that can be read as one.
 _MARKS: dict[str, Callable[[Any], Iterable[bool]]] = {
     "NetDef": lambda m: (bool(op.type) and type(op.type) is str for op in m.op),
     "MetaNetDef": lambda m: (bool(entry.value.op) for entry in m.nets),
@@ -260,13 +260,24 @@ def parse_text(data: bytes, message_class: Any, label: str = "the text") -> Any:
     try:
         text_format.Parse(data.decode(), message)
     except UnicodeDecodeError as error:
-        raise ParseError(f"{label} is not UTF-8 text (byte {error.start})") from error
+        hint = _binary_hint(data, message_class)
+        raise ParseError(f"{label} is not UTF-8 text (byte {error.start}){hint}") from error
     except (text_format.ParseError, ValueError, RecursionError) as error:
-        raise ParseError(f"{label} is not the text of a {message_class.__name__}: {error}") from error
+        hint = _binary_hint(data, message_class)
+        raise ParseError(f"{label} is not the text of a {message_class.__name__}: {error}{hint}") from error
     fault = _first_fault(message)
     if fault:
         raise ParseError(f"{label} is not the text of a {message_class.__name__}: {fault}")
     return message
+
+
+def _binary_hint(data: bytes, message_class: Any) -> str:
+    try:
+        message = parse(data, message_class)
+    except ParseError:
+        return ""
+    name = message_class.__name__
+    return f"; it looks like a binary {name} (name the file .pb)" if any(_MARKS[name](message)) else ""
 
 
 def check_text_nesting(data: bytes, label: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from serverquant.blobs._blob import check_qparams
 from serverquant.blobs.spec import Spec
 from serverquant.ops.unary import _unary
 from serverquant.runtime._plan import Step
@@ -24,6 +25,9 @@ class DnnlowpRelu(Operator):
 @register("Int8Relu")
 class MobileRelu(DnnlowpRelu):
     """The same; Y_scale and Y_zero_point, where given, must be X's (Caffe2 ends the process, here it is an error)."""
+
+    def setup(self) -> None:
+        check_qparams(1.0 if self.args.Y_scale is None else self.args.Y_scale, self.args.Y_zero_point or 0)
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
         scale = self.args.Y_scale
