@@ -125,7 +125,7 @@ def test_a_json_file_describes_feeds(tmp_path, capsys):
     ("argv", "said"),
     [
         (["run", "nowhere.pb", "nowhere.pb"], "nowhere.pb: No such file"),
-        (["run", *INT8], "needs input data: give --feed data=FILE"),
+        (["run", *INT8], "needs input data, which the init net does not make: give --feed data=FILE"),
         (["run", *INT8, "--shape", "dat=1x1x24x24"], '"dat" (did you mean data?)'),
         (["run", *INT8, "--shape", "data=1xtwo"], "not a shape"),
         (["run", *INT8, "--shape", "data=1:floot32"], "did you mean float32"),
