@@ -10,6 +10,8 @@ ctypedef void (*range_fn)(const void* job, long long begin, long long end) noexc
 # Threads for `work` elementary operations (a multiply-add, or an element read and written): 1 when waking a team
 # would cost more than it saves, and inside another parallel region.
 cdef int team_size(long long work) noexcept nogil
+# From now on the calling thread is one of `crowd` that work at once: its teams get their part of the threads.
+cdef void share_cores(int crowd) noexcept nogil
 
 
 cdef inline void parallel_range(range_fn fn, const void* job, long long count, long long align, int team) noexcept nogil:

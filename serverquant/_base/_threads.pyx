@@ -19,13 +19,27 @@ cdef long long WORK_PER_THREAD = 1 << 16
 cdef int _threads = 1
 cdef bint _force = False
 
+cdef extern from *:
+    """
+    /* How many threads share the cores with this one, where a net runs several operators at once; 0: none do. */
+    static __thread int sq_crowd = 0;
+    """
+    int sq_crowd
+
 
 cdef int team_size(long long work) noexcept nogil:
     # Small work, most calls, must not even ask OpenMP where it stands.
     cdef long long fit = _threads if _force else work // WORK_PER_THREAD
+    cdef int most
     if fit < 2 or _threads == 1 or sq_in_parallel():
         return 1
-    return _threads if fit > _threads else <int>fit
+    most = _threads // sq_crowd if sq_crowd > 1 else _threads
+    return 1 if most < 1 else most if fit > most else <int>fit
+
+
+cdef void share_cores(int crowd) noexcept nogil:
+    global sq_crowd
+    sq_crowd = crowd
 
 
 def get_num_threads() -> int:

@@ -44,10 +44,16 @@ def _memory() -> int:
 cdef size_t _MEMORY = _memory()
 
 
+cdef extern from *:
+    """
+    /* Nets on several threads take numbers at the same time. */
+    static inline uint64_t sq_count_up(uint64_t* n) { return __atomic_add_fetch(n, 1, __ATOMIC_RELAXED); }
+    """
+    uint64_t sq_count_up(uint64_t* n) nogil
+
+
 cdef uint64_t next_spec() noexcept nogil:
-    global _specs
-    _specs += 1
-    return _specs
+    return sq_count_up(&_specs)
 
 
 cdef int shape_from(sq_shape* shape, int kind, int dtype, dims) except -1:

@@ -117,11 +117,7 @@ def copy_step(rows=1) -> Step:
     return step
 
 
-# ---- scratch memory: one block a plan, the steps run one after the other -------------------------------------------
-
-cdef struct Arena:
-    void* data
-    size_t capacity
+# ---- scratch memory: one block for each thread of a plan -----------------------------------------------------------
 
 cdef void* arena_scratch(sq_step* step, size_t nbytes) noexcept nogil:
     cdef Arena* arena = <Arena*>step.arena
@@ -137,46 +133,15 @@ cdef void* arena_scratch(sq_step* step, size_t nbytes) noexcept nogil:
 
 # ---- plans ---------------------------------------------------------------------------------------------------------
 
-cdef struct Value:
-    sq_shape shape
-    uint64_t spec           # the mark that a blob carries while it has this shape
-    bint changed            # during rebatch
-
-cdef struct Entry:
-    sq_tensor* tensor
-    int value
-    const char* guard       # the values that the plan was made with, if it depends on them
-    size_t guard_bytes
-
-cdef struct Links:          # of a step: indices into Plan.values
-    int* inputs
-    int* outputs
-
-
 cdef class Plan:
-    """A planned segment: operators `begin` <= index < `end` of a net.
+    """A planned segment of a net.
 
-    Filled by `add_entry`, `add_step`, then `seal`; see runtime/planner.py.
+    Filled by `add_entry`, `add_step`, then `seal`; see runtime/planner.py. `operators` are those of the steps, `rest` the
+    indices of those that have to be planned after it, `next` the plans of these.
     """
-    cdef sq_step* steps
-    cdef Links* links
-    cdef Value* values
-    cdef Value* backup
-    cdef bint rigid             # a step of it cannot take another batch
-    cdef Entry* entries
-    cdef int n_steps, n_values, n_entries
-    cdef Arena arena
-    cdef char error[256]
-    cdef list _steps, _values, _entries
-    cdef void* pools[2]
-    cdef int at_step
-    cdef readonly int begin
-    cdef public int end
-    cdef public list operators
-
-    def __init__(self, int begin):
-        self.begin = begin
+    def __init__(self):
         self._steps, self._values, self._entries = [], [], []
+        self.operators, self.rest = [], ()
 
     def __dealloc__(self):
         free(self.steps)
@@ -209,11 +174,10 @@ cdef class Plan:
         """A step on these blobs, whose shapes are these values."""
         self._steps.append((step, inputs, in_values, outputs, out_values))
 
-    def seal(self, int end) -> None:
+    def seal(self) -> None:
         """Lay everything out in C; nothing can be added afterwards."""
         cdef int n_links = sum([len(s[1]) + len(s[3]) for s in self._steps])
         cdef int i
-        self.end = end
         self.n_steps, self.n_values, self.n_entries = len(self._steps), len(self._values), len(self._entries)
         self.steps = <sq_step*>calloc(self.n_steps + 1, sizeof(sq_step))
         self.links = <Links*>calloc(self.n_steps + 1, sizeof(Links))
@@ -366,24 +330,15 @@ cdef class Plan:
 
     # ---- running ------------------------------------------------------------------------------------------------
 
+    cdef int _turn(self, int i) noexcept nogil:
+        return turn(self, i)
+
     cdef int _walk(self, int i) noexcept nogil:
         """Run native steps from `i` on; SQ_OK at the end or at a Python step, with `at_step` where it stopped."""
-        cdef sq_step* s
-        cdef Value* v
-        cdef sq_tensor* t
-        cdef int j, status
+        cdef int status
         while i < self.n_steps:
-            s = &self.steps[i]
-            for j in range(s.n_out):
-                t = s.out[j]
-                v = &self.values[self.links[i].outputs[j]]
-                if t.spec != v.spec and v.shape.kind != SQ_EMPTY:
-                    if respec(t, &v.shape, v.spec) != 0:
-                        self.at_step = i
-                        return fail(s, "no memory for output %d", j)
-                t.version += 1
-            status = SQ_OK if s.run == NULL else s.run(s)
-            if status != SQ_OK or s.run == NULL:
+            status = turn(self, i)
+            if status != SQ_OK or self.steps[i].run == NULL:
                 self.at_step = i
                 return status
             i += 1
@@ -418,10 +373,10 @@ cdef class Plan:
             elif status == SQ_OK:
                 step.call(inputs, outputs)
             if status != SQ_OK:
-                raise ServerquantError(self.error.decode("utf-8", "replace"))
+                raise ServerquantError(self.steps[i].error.decode("utf-8", "replace"))
         except (ServerquantError, MemoryError) as error:
-            found = [(blob.name, blob.spec()) for blob in inputs]
-            raise placed(error, self.operators[i].place, found, [blob.name for blob in outputs]) from error.__cause__
+            found = [(name, blob.spec()) for name, blob in zip(self.operators[i].inputs, inputs)]
+            raise placed(error, self.operators[i].place, found, self.operators[i].outputs) from error.__cause__
         return i + 1
 
     def run_timed(self) -> list:
@@ -454,3 +409,19 @@ cdef class Plan:
     @property
     def scratch_bytes(self) -> int:
         return self.arena.capacity
+
+
+cdef inline int turn(Plan plan, int i) noexcept nogil:
+    """Give the outputs of step `i` their shapes and run it, if it is a native one."""
+    cdef sq_step* s = &plan.steps[i]
+    cdef Value* v
+    cdef sq_tensor* t
+    cdef int j
+    for j in range(s.n_out):
+        t = s.out[j]
+        v = &plan.values[plan.links[i].outputs[j]]
+        if t.spec != v.spec and v.shape.kind != SQ_EMPTY:
+            if respec(t, &v.shape, v.spec) != 0:
+                return fail(s, "no memory for output %d", j)
+        t.version += 1
+    return SQ_OK if s.run == NULL else s.run(s)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from serverquant.runtime._plan import Plan
-from serverquant.runtime.planner import Planner
 
 if TYPE_CHECKING:
     from serverquant.runtime.nets.simple import SimpleNet
 
 
 class PlanCache:
-    """The most recently used plans that begin at one operator; the least recently used go."""
+    """The most recently used plans for `pending`, the operators that are left; the least recently used go."""
 
-    def __init__(self, net: SimpleNet, keep: int):
-        self.net, self.keep = net, keep
+    def __init__(self, net: SimpleNet, pending: Sequence[int], keep: int):
+        self.net, self.pending, self.keep = net, pending, keep
         self.plans: list[Plan] = []
 
-    def fitting(self, begin: int) -> Plan:
+    def fitting(self) -> Plan:
         """A plan for the blobs' present shapes: a kept one, the last one with another batch, or a new one."""
         for i, plan in enumerate(self.plans):
             if plan.matches():
@@ -27,7 +27,7 @@ class PlanCache:
                 return plan
         if self.plans and self.plans[0].rebatch():
             return self.plans[0]
-        plan = Planner(self.net.operators, self.net.blobs, begin).build()
+        plan = self.net.build(self.pending)
         self.plans.insert(0, plan)
         del self.plans[self.keep :]
         return plan

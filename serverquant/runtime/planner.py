@@ -7,7 +7,8 @@ plan starts behind it.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from serverquant.blobs._blob import Blob, check_shape
 from serverquant.blobs.spec import EMPTY, TENSOR, Spec
 from serverquant.runtime._plan import Plan, constant_step
 from serverquant.runtime.operator import Operator
+
+if TYPE_CHECKING:
+    from serverquant.runtime.nets.simple import SimpleNet
 
 SMALL = 64  # elements; larger integer tensors are data, not shapes
 UNKNOWN = Spec((), 0, EMPTY)
@@ -43,27 +47,37 @@ class EntrySpec(Spec):
 
 
 class Planner:
-    """Builds one plan: the segment of `operators` that begins at index `begin`."""
+    """Fills one plan with steps for the operators `pending`, in that order, up to what only running tells.
 
-    def __init__(self, operators: list[Operator], blobs: list[tuple[list[Blob], list[Blob]]], begin: int):
-        self.operators, self.blobs = operators, blobs
-        self.plan = Plan(begin)
-        self.plan.operators = []
+    Without `waits`, an operator whose output shapes are unknown is the last one. With it (operator index -> indices of
+    those that must run before), only operators that wait for such a one are left for a later plan.
+    """
+
+    def __init__(self, net: SimpleNet, plan: Plan, waits: Sequence[Sequence[int]] | None = None):
+        self.net, self.plan, self.waits = net, plan, waits
         self.known: dict[str, tuple[Spec, int]] = {}
 
-    def build(self) -> Plan:
-        end = self.plan.begin
-        while end < len(self.operators):
-            operator = self.operators[end]
+    def build(self, pending: Sequence[int]) -> Plan:
+        held: set[int] = set()  # with unknown outputs, or behind such
+        rest: Sequence[int] = ()
+        for place, index in enumerate(pending):
+            if self.waits is not None and not held.isdisjoint(self.waits[index]):
+                held.add(index)
+                rest = (*rest, index)
+                continue
+            operator = self.net.operators[index]
             try:
-                whole = self._add(operator, *self.blobs[end])
+                whole = self._add(operator, *self.net.blobs[index])
             except (ServerquantError, MemoryError) as error:
                 known = [(name, self.known[name][0]) for name in operator.inputs if name in self.known]
                 raise placed(error, operator.place, known, operator.outputs) from error.__cause__
-            end += 1
             if not whole:
-                break
-        self.plan.seal(end)
+                if self.waits is None:
+                    rest = pending[place + 1 :]
+                    break
+                held.add(index)
+        self.plan.rest = rest
+        self.plan.seal()
         return self.plan
 
     def _add(self, operator: Operator, inputs: list[Blob], outputs: list[Blob]) -> bool:

@@ -61,7 +61,7 @@ def register(*types: str, engine: str = "", replace: bool = False, **rules: Any)
                     "replace=True takes its place"
                 )
             if name not in _schemas or (replace and rules):
-                free = {"inputs": (0, MANY), "outputs": (0, MANY), "inplace": "any", "args": None}
+                free = {"inputs": (0, MANY), "outputs": (0, MANY), "inplace": "any", "args": None, "effects": None}
                 _schemas[name] = Schema(name, **{**free, **rules})
             _classes[name, engine] = cls
         return target

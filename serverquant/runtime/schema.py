@@ -34,6 +34,8 @@ class Schema:
     args: `Arg`s; anything else in a net is ignored with one warning. None: the operator reads its arguments itself.
     shape: rule for the outputs' dims from the inputs' specs; None: known only after running.
     values: rule (operator, input specs) -> arrays, for outputs whose values are known while planning.
+    effects: True for types that do more than compute their outputs from their inputs and arguments (random numbers,
+        counters, files, messages): never computed ahead or left out, and in order among themselves. None: not known.
     in_doc, out_doc: names and meanings of inputs and outputs, "X: ..." each.
     """
 
@@ -46,6 +48,7 @@ class Schema:
         args: Sequence[Arg] | None = (),
         shape: ShapeRule | None = None,
         values: Callable[[Any, list], Any] | None = None,
+        effects: bool | None = False,
         doc: str = "",
         in_doc: Sequence[str] = (),
         out_doc: Sequence[str] = (),
@@ -57,6 +60,7 @@ class Schema:
         self.args = {a.name: a for a in args or ()}
         self.takes_anything = args is None
         self.shape, self.values = shape, values
+        self.effects = effects
         self.doc, self.in_doc, self.out_doc = doc, tuple(in_doc), tuple(out_doc)
 
     def allows_inplace(self, i: int, j: int) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from serverquant._base.errors import NetError
 from serverquant.blobs.store import BlobStore, closest
 from serverquant.proto.wire import NetFile, read_net
+from serverquant.runtime.nets import make_net
 from serverquant.runtime.nets.simple import SimpleNet
 from serverquant.runtime.options import options
 
@@ -31,7 +32,7 @@ class Workspace(BlobStore):
 
     def bind(self, file: NetFile, fix_defects: bool | None = None) -> SimpleNet:
         """A net on this workspace's blobs that is not kept by name. `fix_defects` outranks options.caffe2_defects."""
-        return SimpleNet(file, self, options.fixes_defects if fix_defects is None else fix_defects)
+        return make_net(file, self, options.fixes_defects if fix_defects is None else fix_defects)
 
     def net(self, name: str) -> SimpleNet:
         """A net by name; NetError with the closest names."""

@@ -40,12 +40,13 @@ def int8_shape(op: Any, ins: list[Spec]) -> list[tuple[int, ...]]:
     return [tuple(op.args.shape)]
 
 
-def _fill(*types: str, args: tuple[Arg, ...], doc: str) -> None:
+def _fill(*types: str, args: tuple[Arg, ...], doc: str, effects: bool = False) -> None:
     declare(
         *types,
         inputs=(0, 1),
         args=(*SHAPE, *args),
         shape=filled_shape,
+        effects=effects,
         doc=doc,
         in_doc=("input: gives the output's shape, by its dims or (input_as_shape) by its values",),
         out_doc=("output: the tensor",),
@@ -75,17 +76,25 @@ _fill(
 _fill(
     "UniformFill",
     args=(Arg("min", "float", 0.0, "lower end"), Arg("max", "float", 1.0, "upper end")),
+    effects=True,
     doc="Uniform in [min, max]. Caffe2's distribution, not its stream of numbers.",
 )
 _fill(
     "GaussianFill",
     args=(Arg("mean", "float", 0.0, "mean"), Arg("std", "float", 1.0, "standard deviation")),
+    effects=True,
     doc="Normal with that mean and standard deviation. Caffe2's distribution, not its stream of numbers.",
 )
-_fill("XavierFill", args=(), doc="Uniform in +-sqrt(3 / fan_in), fan_in = size / dims[0] (Glorot and Bengio 2010).")
+_fill(
+    "XavierFill",
+    args=(),
+    effects=True,
+    doc="Uniform in +-sqrt(3 / fan_in), fan_in = size / dims[0] (Glorot and Bengio 2010).",
+)
 _fill(
     "MSRAFill",
     args=(),
+    effects=True,
     doc="Normal with standard deviation sqrt(2 / fan_out), fan_out = size / dims[1] (He et al. 2015).",
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from serverquant._base.errors import MissingBlobError, NetError, ServerquantError, placed
@@ -12,23 +12,11 @@ from serverquant.blobs.store import BlobStore, closest
 from serverquant.proto.args import Arguments
 from serverquant.proto.wire import NetFile
 from serverquant.runtime import registry
+from serverquant.runtime._plan import Plan
 from serverquant.runtime.operator import Definition, Operator, place_of
 from serverquant.runtime.options import options
 from serverquant.runtime.plan_cache import PlanCache
-
-# Caffe2's names of executors; all give the results of `simple`.
-TYPES = (
-    "",
-    "simple",
-    "simple_refcount",
-    "dag",
-    "async_dag",
-    "prof_dag",
-    "async_scheduling",
-    "async_polling",
-    "parallel",
-    "rnn",
-)
+from serverquant.runtime.planner import Planner
 
 
 def definitions(source: NetFile, fix_defects: bool) -> Iterable[Definition]:
@@ -66,14 +54,11 @@ class SimpleNet:
 
     def __init__(self, source: NetFile, store: BlobStore, fix_defects: bool = False):
         self.name, self.proto, self.store = source.net.name, source.net, store
-        if source.net.type not in TYPES:
-            raise NetError(f'net "{self.name}" is of type "{source.net.type}"; known types: {", ".join(TYPES[1:])}')
-        if source.net.type == "parallel" and source.net.num_workers <= 0:
-            raise NetError(f'net "{self.name}" of type "parallel" needs num_workers > 0')
         self._check_sources()
         self.operators = [self._create(d) for d in definitions(source, fix_defects)]
         self.blobs = [self._blobs(op) for op in self.operators]
-        self._plans = [PlanCache(self, options.plans_kept) for _ in range(len(self.operators) + 1)]
+        self._caches: dict[Sequence[int], PlanCache] = {}
+        self._first = self._plans_of(self._order()) if self.operators else None
         self._lock = threading.Lock()
 
     def _check_sources(self) -> None:
@@ -110,30 +95,55 @@ class SimpleNet:
         # A parent's blob is read, never written: an output of its name is a blob of this store from here on.
         return inputs, [self.store.local(name) for name in op.outputs]
 
+    # ---- plans ----------------------------------------------------------------------------------------------------
+
+    def _order(self) -> Sequence[int]:
+        """All operators' indices in the order that a single thread takes."""
+        return range(len(self.operators))
+
+    def _plans_of(self, pending: Sequence[int]) -> PlanCache:
+        return self._caches.setdefault(pending, PlanCache(self, pending, options.plans_kept))
+
+    def build(self, pending: Sequence[int]) -> Plan:
+        """A plan for these operators and the blobs' present shapes."""
+        plan = self._fill(pending)
+        plan.next = self._plans_of(plan.rest) if plan.rest else None
+        return plan
+
+    def _fill(self, pending: Sequence[int]) -> Plan:
+        return Planner(self, Plan()).build(pending)
+
+    # ---- running --------------------------------------------------------------------------------------------------
+
     def run(self) -> None:
         """Run all operators. An error leaves what earlier operators wrote; the net can be run again."""
         with self._lock:
-            at = 0
-            while at < len(self.operators):
-                plan = self._plans[at].fitting(at)
+            cache = self._first
+            while cache is not None:
+                plan = cache.fitting()
                 plan.run()
-                at = plan.end
+                cache = plan.next
 
     def run_timed(self) -> list[int]:
         """Run all operators one by one; nanoseconds of each."""
-        times: list[int] = []
+        times = [0] * len(self.operators)
         with self._lock:
-            while len(times) < len(self.operators):
-                times += self._plans[len(times)].fitting(len(times)).run_timed()
+            cache = self._first
+            while cache is not None:
+                plan = cache.fitting()
+                for operator, taken in zip(plan.operators, plan.run_timed()):
+                    times[operator.definition.index] = taken
+                cache = plan.next
         return times
 
     @property
-    def last_plans(self) -> list[Any]:
+    def last_plans(self) -> list[Plan]:
         """The plans that the last run took, in order."""
-        at, plans = 0, []
-        while at < len(self.operators) and self._plans[at].plans:
-            plans.append(self._plans[at].plans[0])
-            at = plans[-1].end
+        plans: list[Plan] = []
+        cache = self._first
+        while cache is not None and cache.plans:
+            plans.append(cache.plans[0])
+            cache = plans[-1].next
         return plans
 
     @property
