@@ -8,6 +8,7 @@ bytes or BlobReference. Nets may be NetDef messages (of any protobuf runtime), s
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator, MutableMapping
 from typing import Any
@@ -17,10 +18,14 @@ import numpy as np
 import serverquant.ops  # noqa: F401 - makes the built-in operators known
 from serverquant._base import _threads
 from serverquant._base.errors import ArgumentError, DTypeError, MissingBlobError, NetError, ServerquantError
-from serverquant.blobs.spec import INT8
+from serverquant.blobs.dtypes import STRING
+from serverquant.blobs.spec import INT8, TENSOR
 from serverquant.blobs.store import Int8, blob_name, closest
-from serverquant.proto import NetDef, OperatorDef
+from serverquant.proto import NetDef, OperatorDef, PlanDef
+from serverquant.proto.io import load
+from serverquant.proto.wire import read_net
 from serverquant.runtime import registry
+from serverquant.runtime.steps import run_plan
 from serverquant.runtime.workspace import Workspace
 
 Int8Tensor = Int8
@@ -57,7 +62,7 @@ def Workspaces() -> list[str]:
     return sorted(_workspaces)
 
 
-def SwitchWorkspace(name: Any, create_if_missing: bool = False) -> bool:
+def SwitchWorkspace(name: Any, create_if_missing: bool = False) -> None:
     """Make another workspace the current one."""
     global _current
     text = blob_name(name)
@@ -66,7 +71,6 @@ def SwitchWorkspace(name: Any, create_if_missing: bool = False) -> bool:
             raise NetError(f'there is no workspace "{text}"{closest(text, list(_workspaces))}')
         _workspaces[text] = Workspace()
     _current = text
-    return True
 
 
 def ResetWorkspace(root_folder: str | None = None) -> bool:
@@ -186,6 +190,14 @@ class _BlobDict(MutableMapping[str, Any]):
 blobs = _BlobDict()
 
 
+def GetBlobSizeBytes(name: Any) -> int:
+    """Bytes that a blob's values take; of strings their characters and 32 for each, of objects nothing."""
+    blob = current().get(blob_name(name))
+    if blob.spec().kind == TENSOR and blob.spec().dtype == STRING:
+        return sum(32 + len(text) for text in blob.view().flat)
+    return blob.nbytes
+
+
 # ---- nets --------------------------------------------------------------------------------------------------------
 
 
@@ -238,10 +250,76 @@ def RunOperatorOnce(operator: Any) -> bool:
 def RunOperatorsOnce(operators: Iterable[Any]) -> bool:
     """Run OperatorDefs one after the other."""
     for operator in operators:
-        net = NetDef(name="run_operator_once")
-        net.op.add().ParseFromString(_serialized(operator))
-        current().run_once(net)
+        current().run_once(_single(operator))
     return True
+
+
+def RunOperatorMultiple(operator: Any, num_runs: int) -> bool:
+    """Run one OperatorDef so many times."""
+    net = current().bind(read_net(_single(operator)))
+    for _ in range(num_runs):
+        net.run()
+    return True
+
+
+def _single(operator: Any) -> NetDef:
+    """A net of one operator."""
+    net = NetDef(name="run_operator_once")
+    net.op.add().ParseFromString(_serialized(operator))
+    return net
+
+
+def RunPlan(plan: Any) -> bool:
+    """Create the nets of a plan and run its steps; see runtime/steps.py. A PlanDef, its serialized bytes, a core.Plan,
+    or a core.ExecutionStep by itself."""
+    return run_plan(current(), _plan_def(plan))
+
+
+class BackgroundPlan:
+    """A plan that runs in a thread of its own."""
+
+    def __init__(self, workspace: Workspace, plan: PlanDef):
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(workspace, plan), daemon=True)
+        self._thread.start()
+
+    def _run(self, workspace: Workspace, plan: PlanDef) -> None:
+        try:
+            run_plan(workspace, plan)
+        except BaseException as error:
+            self.error = error
+
+    def is_done(self) -> bool:
+        self._thread.join(0)
+        return not self._thread.is_alive()
+
+    def is_succeeded(self) -> bool:
+        """Whether it is done and nothing went wrong; `error` is what did."""
+        return self.is_done() and self.error is None
+
+
+def RunPlanInBackground(plan: Any) -> BackgroundPlan:
+    """RunPlan in a thread of its own."""
+    return BackgroundPlan(current(), _plan_def(plan))
+
+
+def _plan_def(plan: Any) -> PlanDef:
+    if hasattr(plan, "HasSubsteps"):
+        from serverquant.core.plan import Plan
+
+        plan = Plan(plan)
+    return load(plan, PlanDef)
+
+
+def run_in(workspace: Workspace, what: Any) -> None:
+    """Run an operator, a net or a plan in a workspace: a message, or an object with `Proto()` that gives one. A plan's
+    nets stay; a net by itself is forgotten."""
+    message = what.Proto() if hasattr(what, "Proto") else what
+    kind = message.DESCRIPTOR.name
+    if kind == "PlanDef":
+        run_plan(workspace, load(message, PlanDef))
+    else:
+        workspace.run_once(_single(message) if kind == "OperatorDef" else message)
 
 
 def BenchmarkNet(name: Any, warmup_runs: int, main_runs: int, run_individual: bool) -> list[float]:

@@ -114,8 +114,13 @@ def test_an_unknown_operator_names_the_closest():
 
 def test_next_names():
     net = core.Net("names")
-    assert net.NextName("a") == "a"
-    assert net.NextName("a") != "a"
+    assert [net.NextName("a"), net.NextName("a"), net.NextName(), net.NextName("b", 1)] == [
+        "names/a",
+        "names/a",
+        "names_blob_0",
+        "names/b:1",
+    ]
+    assert [str(net.NextBlob("a")) for _ in range(3)] == ["a", "a_auto_0", "a_auto_1"]
     with core.NameScope("s"):
         assert str(net.NextScopedBlob("b")) == "s/b"
 
@@ -197,7 +202,17 @@ def test_devices():
         assert core.CreateOperator("Relu", "x", "y").device_option.random_seed == 3
     assert not core.CreateOperator("Relu", "x", "y").HasField("device_option")
     with pytest.raises(ArgumentError, match="CPU"):
-        core.DeviceOption(proto.CUDA)
+        workspace.FeedBlob("x", np.zeros(2), device_option=core.DeviceOption(proto.CUDA))
+
+
+def test_device_scopes_add_up():
+    with core.DeviceScope(core.DeviceOption(extra_info=["a"]), node_name="n"), core.DeviceScope(
+        core.DeviceOption(proto.CUDA, extra_info=["b"])
+    ) as inner:
+        assert list(inner.extra_info) == ["a", "b"]
+        assert (inner.node_name, inner.device_type) == ("n", proto.CUDA)
+        with core.EmptyDeviceScope():
+            assert core.CurrentDeviceScope() is None
 
 
 def test_data_types():

@@ -6,7 +6,8 @@
     ├── ParseError       (ValueError)        a file or message is not a NetDef, is cut short, or nests too deep
     ├── NetError         (ValueError)        a net is wrong as a whole: unknown source of an input, duplicate name
     │   ├── UnknownOperatorError (LookupError)   no operator of that type, or none with that engine
-    │   └── MissingBlobError     (KeyError)      a blob does not exist, or nothing has been written to it yet
+    │   ├── MissingBlobError     (KeyError)      a blob does not exist, or nothing has been written to it yet
+    │   └── DuplicateError       (AssertionError)    a net under construction cannot have this name or part
     ├── ArgumentError    (ValueError)        an operator's argument has a wrong type or value
     ├── ShapeError       (ValueError)        shapes that do not fit each other, or the operator
     ├── DTypeError       (TypeError)         a blob holds another type than the operator takes
@@ -27,7 +28,7 @@ class ServerquantError(RuntimeError):
     """Base of all errors that serverquant raises on purpose."""
 
     def __init__(self, message: str):
-        super().__init__(message)
+        RuntimeError.__init__(self, message)
         self.message = message
         self.place = ""
 
@@ -57,6 +58,10 @@ class MissingBlobError(NetError, KeyError):
     """A blob does not exist, or nothing has been written to it yet."""
 
 
+class DuplicateError(NetError, AssertionError):
+    """A net under construction cannot have this: a name that is taken, an output that it does not make."""
+
+
 class ArgumentError(ServerquantError, ValueError):
     """An operator's argument has a wrong type or value."""
 
@@ -75,6 +80,18 @@ class QuantizationError(ServerquantError, ValueError):
 
 class OperatorError(ServerquantError):
     """A custom operator raised an exception; it is chained as the cause."""
+
+    @classmethod
+    def of(cls, error: Exception) -> OperatorError:
+        """An OperatorError that is caught as the exception's own type too, with what that carries."""
+        try:
+            made: type[OperatorError] = type(cls.__name__, (cls, type(error)), {"__str__": ServerquantError.__str__})
+            found = made.__new__(made)
+            found.__dict__.update(error.__dict__)
+        except TypeError:  # built-in exceptions whose layouts do not go together
+            return cls(f"{type(error).__name__}: {error}")
+        ServerquantError.__init__(found, f"{type(error).__name__}: {error}")
+        return found
 
 
 class MachineError(ServerquantError, OSError):

@@ -226,8 +226,12 @@ cdef class Blob:
 
     # ---- values -----------------------------------------------------------------------------------------------
 
-    def feed(self, value):
-        """Take a copy of `value`: an array or anything that numpy makes one of, strings, or an `Int8`-like triple."""
+    def feed(self, value, device_option=None):
+        """Take a copy of `value`: an array or anything that numpy makes one of, strings, or an `Int8`-like triple.
+        A str or bytes by itself is kept as it is, in bytes. `device_option` is there for Caffe2's sake."""
+        if isinstance(value, (str, bytes)):
+            self.feed_object(value if isinstance(value, bytes) else value.encode())
+            return
         if hasattr(value, "zero_point"):
             self.feed_int8(value.data, value.scale, value.zero_point)
             return
@@ -284,6 +288,26 @@ cdef class Blob:
         if self.t.shape.kind == SQ_OBJECT:
             return self._value
         return self.view().copy()
+
+    def tensor(self):
+        """The tensor in it as an object that writes through: see blobs/tensor_view.py."""
+        from serverquant.blobs.tensor_view import TensorView
+
+        return TensorView(self)
+
+    def serialize(self, name):
+        """The value as bytes of a BlobProto."""
+        from serverquant.blobs.serialize import to_message
+
+        return to_message(self, name).SerializeToString()
+
+    def deserialize(self, bytes data):
+        """Take the value of a serialized BlobProto."""
+        from serverquant import proto
+        from serverquant.blobs.serialize import feed_message
+        from serverquant.proto.io import load
+
+        feed_message(self, load(data, proto.BlobProto))
 
     @property
     def value(self):

@@ -44,6 +44,7 @@ class Definition:
     control_inputs: tuple[str, ...] = ()
     message: Any = field(default=None, repr=False)
     fix_defects: bool = False  # compute what Caffe2 should, not what it does
+    store: Any = field(default=None, repr=False)  # the blobs that the net runs on
 
     @property
     def place(self) -> str:
@@ -179,7 +180,7 @@ class PythonOperator(Operator):
         except ServerquantError:
             raise
         except Exception as error:
-            raise OperatorError(f"{type(error).__name__}: {error}") from error
+            raise OperatorError.of(error) from error
 
 
 def _read(blob: Blob) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from serverquant._base.errors import NetError
+from serverquant.blobs._blob import Blob
 from serverquant.blobs.store import BlobStore, closest
 from serverquant.proto.wire import NetFile, read_net
 from serverquant.runtime.nets import make_net
@@ -13,12 +14,30 @@ from serverquant.runtime.options import options
 
 
 class Workspace(BlobStore):
-    """Blobs by name and nets by name. With a `parent`, its blobs are seen and can be read; nets stay apart."""
+    """Blobs by name and nets by name.
 
-    def __init__(self, parent: BlobStore | None = None, root_folder: str = "."):
+    With a `parent`, its blobs are seen and can be read; nets stay apart. What nets write is blobs of this workspace,
+    unless it `writes_through`: then a blob that the parent has is written there.
+    """
+
+    def __init__(self, parent: BlobStore | None = None, root_folder: str = ".", writes_through: bool = False):
         super().__init__(parent)
+        self._writes_through = writes_through
         self.nets: dict[str, SimpleNet] = {}
         self.root_folder = root_folder
+
+    @property
+    def blobs(self) -> dict[str, Blob]:
+        """The blobs that can be seen, by name. A blob's `fetch`, `feed` and `tensor` get at its value."""
+        return {name: self.get(name) for name in self.names()}
+
+    def create_blob(self, name: str) -> Blob:
+        """The blob of that name, made empty if there is none."""
+        return self.create(name)
+
+    def local(self, name: str) -> Blob:
+        found = self.parent.find(name) if self._writes_through and self.parent is not None else None
+        return super().local(name) if found is None else found
 
     def create_net(self, source: Any, overwrite: bool = False) -> SimpleNet:
         """Check and keep a net: a path, serialized bytes, any NetDef message, or something with `Proto()`."""

@@ -19,8 +19,8 @@ from serverquant.runtime.plan_cache import PlanCache
 from serverquant.runtime.planner import Planner
 
 
-def definitions(source: NetFile, fix_defects: bool) -> Iterable[Definition]:
-    """The operators of a net, in order."""
+def definitions(source: NetFile, fix_defects: bool, store: Any = None) -> Iterable[Definition]:
+    """The operators of a net, in order; `store` holds the blobs that they will run on."""
     net = source.net
     for index, op in enumerate(net.op):
         yield Definition(
@@ -35,6 +35,7 @@ def definitions(source: NetFile, fix_defects: bool) -> Iterable[Definition]:
             control_inputs=tuple(op.control_input),
             message=op,
             fix_defects=fix_defects,
+            store=store,
         )
 
 
@@ -55,7 +56,7 @@ class SimpleNet:
     def __init__(self, source: NetFile, store: BlobStore, fix_defects: bool = False):
         self.name, self.proto, self.store = source.net.name, source.net, store
         self._check_sources()
-        self.operators = [self._create(d) for d in definitions(source, fix_defects)]
+        self.operators = [self._create(d) for d in definitions(source, fix_defects, store)]
         self.blobs = [self._blobs(op) for op in self.operators]
         self._caches: dict[Sequence[int], PlanCache] = {}
         self._first = self._plans_of(self._order()) if self.operators else None

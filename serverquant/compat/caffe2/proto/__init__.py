@@ -1,0 +1,1 @@
+"""Caffe2's messages, from a descriptor pool of our own."""
