@@ -114,12 +114,15 @@ def elementwise(type_: str, inputs: int, engine: str = "", int8: bool = False, *
 
 
 def images(type_: str, engine: str = "", int8: bool = False, nhwc: bool = False, **args: Any) -> Iterator[Point]:
-    """Operators of one image-like input and an output of about its size."""
+    """Operators of one image-like input and an output of its size. Each tap of a pool counts as a multiply-add: loading
+    it takes as long. Along an axis of size 1 a single tap meets the image."""
     for n, c, h, w in IMAGES:
+        taps = math.prod(min(size, args["kernel"]) for size in (h, w) if size > 1) if "kernel" in args else 0
         shape = (n, h, w, c) if nhwc else (n, c, h, w)
         x = quantized(IN, *shape) if int8 else array(*shape)
         order: dict[str, Any] = {"order": b"NHWC"} if nhwc else {}
-        yield point((n, c, h, w), {"X": x}, type_, engine, math.prod(shape) * (1 if int8 else 4), **order, **args)
+        yield point((n, c, h, w), {"X": x}, type_, engine, math.prod(shape) * (1 if int8 else 4),
+                    taps * math.prod(shape), **order, **args)
 
 
 def batch_norm() -> Iterator[Point]:

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "serverquant/copy.h"
+
 /* Depth, height, width; an axis that is not there has size, kernel, stride, dilation 1 and pad 0.
  * Tap k of output o reads input o * stride + k * dilation - pad. */
 typedef struct sq_window {
@@ -115,17 +117,18 @@ static inline void sq_every_second_u8(uint8_t* out, const uint8_t* in, int64_t c
     for (; i < count; i++) out[i] = in[2 * i];
 }
 
-/* Fills one plane's phases; `fill` is the value of the padding. */
+/* Fills one plane's phases; `fill` is the value of the padding. borders = 0: it stands there already, from a plane with
+ * the same window; then only the plane's own pixels are written. */
 #define SQ_PHASES_FILL(name, type, every_second)                                                                   \
     /* `count` pixels, every `stride`-th of `in`. */                                                              \
     static void name##_pixels(type* out, const type* in, int64_t count, int64_t stride, int64_t inner) {          \
         if (stride == 1)                                                                                           \
-            memcpy(out, in, (size_t)(count * inner) * sizeof(type));                                               \
+            sq_copy_short(out, in, count * inner * (int64_t)sizeof(type));                                         \
         else if (stride == 2 && inner == 1)                                                                        \
             every_second(out, in, count);                                                                          \
         else if (inner >= 16)                                                                                      \
             for (int64_t i = 0; i < count; i++)                                                                    \
-                memcpy(out + i * inner, in + i * stride * inner, (size_t)inner * sizeof(type));                    \
+                sq_copy_short(out + i * inner, in + i * stride * inner, inner * (int64_t)sizeof(type));            \
         else                                                                                                       \
             for (int64_t i = 0; i < count; i++)                                                                    \
                 for (int64_t j = 0; j < inner; j++) out[i * inner + j] = in[i * stride * inner + j];               \
@@ -135,26 +138,35 @@ static inline void sq_every_second_u8(uint8_t* out, const uint8_t* in, int64_t c
         for (int64_t i = 0; i < count; i++) out[i] = fill;                                                         \
     }                                                                                                              \
                                                                                                                    \
-    static void name(const sq_phases* p, const sq_window* w, const type* plane, type fill, type* out) {           \
-        const int64_t inner = p->inner;                                                                            \
-        for (int64_t phase = 0; phase < sq_volume(w->stride); phase++) {                                          \
-            int64_t r[3], first, last;                                                                             \
-            sq_coordinates(phase, w->stride, r);                                                                   \
-            sq_phases_line(p, w, r[2], &first, &last);                                                             \
-            for (int64_t line = 0; line < p->size[0] * p->size[1]; line++, out += p->size[2] * inner) {            \
-                const int64_t z = line / p->size[1] * w->stride[0] + r[0] - w->pad[0];                             \
-                const int64_t y = line % p->size[1] * w->stride[1] + r[1] - w->pad[1];                             \
-                if (z < 0 || z >= w->in[0] || y < 0 || y >= w->in[1]) {                                            \
-                    name##_constant(out, p->size[2] * inner, fill);                                                \
-                    continue;                                                                                      \
-                }                                                                                                  \
-                const int64_t x = first * w->stride[2] + r[2] - w->pad[2];                                         \
-                name##_constant(out, first * inner, fill);                                                         \
-                name##_pixels(out + first * inner, plane + ((z * w->in[1] + y) * w->in[2] + x) * inner,            \
-                              last - first, w->stride[2], inner);                                                  \
-                name##_constant(out + last * inner, (p->size[2] - last) * inner, fill);                            \
-            }                                                                                                      \
-        }                                                                                                          \
+    /* One line of a phase: pixels first..last come from the input line, NULL where that is padding. */                \
+    static inline void name##_line(const sq_phases* p, const sq_window* w, const type* line, int64_t first,            \
+                                   int64_t last, int64_t x, type fill, int borders, type* out) {                       \
+        const int64_t inner = p->inner;                                                                                \
+        if (!line) last = first = 0;                                                                                   \
+        if (borders) {                                                                                                 \
+            name##_constant(out, first * inner, fill);                                                                 \
+            name##_constant(out + last * inner, (p->size[2] - last) * inner, fill);                                    \
+        }                                                                                                              \
+        name##_pixels(out + first * inner, line ? line + x * inner : line, last - first, w->stride[2], inner);         \
+    }                                                                                                                  \
+                                                                                                                       \
+    static void name(const sq_phases* p, const sq_window* w, const type* plane, type fill, int borders, type* out) {   \
+        const int64_t line = p->size[2] * p->inner;                                                                    \
+        for (int64_t phase = 0; phase < sq_volume(w->stride); phase++) {                                               \
+            int64_t r[3], first, last;                                                                                 \
+            sq_coordinates(phase, w->stride, r);                                                                       \
+            sq_phases_line(p, w, r[2], &first, &last);                                                                 \
+            const int64_t x = first * w->stride[2] + r[2] - w->pad[2];                                                 \
+            int64_t z = r[0] - w->pad[0];                                                                              \
+            for (int64_t i = 0; i < p->size[0]; i++, z += w->stride[0]) {                                              \
+                int64_t y = r[1] - w->pad[1];                                                                          \
+                for (int64_t j = 0; j < p->size[1]; j++, y += w->stride[1], out += line) {                             \
+                    const int inside = z >= 0 && z < w->in[0] && y >= 0 && y < w->in[1];                               \
+                    name##_line(p, w, inside ? plane + (z * w->in[1] + y) * w->in[2] * p->inner : NULL, first, last, x,\
+                                fill, borders, out);                                                                   \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
     }
 
 #endif

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "serverquant/copy.h"
+
 /* Output pixels of one image row: begin <= x < end of row (b, z, y). */
 typedef struct run {
     int64_t image;   /* b */
@@ -61,22 +63,6 @@ static void fill_pointers(const sq_source* source, int64_t m0, int64_t m1, int32
     }
 }
 
-/* memcpy for a few dozen bytes, without its call. Pieces overlap rather than shrink. */
-static inline void copy_bytes(uint8_t* to, const uint8_t* from, int64_t n) {
-    if (n >= 16) {
-        for (int64_t i = 0; i < n - 16; i += 16) memcpy(to + i, from + i, 16);
-        memcpy(to + n - 16, from + n - 16, 16);
-    } else if (n >= 8) {
-        memcpy(to, from, 8);
-        memcpy(to + n - 8, from + n - 8, 8);
-    } else if (n >= 4) {
-        memcpy(to, from, 4);
-        memcpy(to + n - 4, from + n - 4, 4);
-    } else {
-        for (int64_t i = 0; i < n; i++) to[i] = from[i];
-    }
-}
-
 static inline void fill_bytes(uint8_t* to, uint8_t value, int64_t n) {
     for (int64_t i = 0; i < n; i++) to[i] = value;
 }
@@ -89,7 +75,7 @@ static void gather_span(const sq_conv_source* s, const uint8_t* row, int64_t col
     int64_t last = g->in[2] - column < width ? g->in[2] - column : width;
     if (last < first) last = first;
     fill_bytes(to, *s->padding, first * c);
-    copy_bytes(to + first * c, row + (column + first) * c, (last - first) * c);
+    sq_copy_short(to + first * c, row + (column + first) * c, (last - first) * c);
     fill_bytes(to + last * c, *s->padding, (width - last) * c);
 }
 
@@ -98,7 +84,7 @@ static void gather_taps(const sq_conv_source* s, const uint8_t* row, int64_t col
     const sq_conv_geometry* g = s->geometry;
     for (int32_t kx = 0; kx < g->kernel[2]; kx++, column += g->dilation[2], to += s->channels) {
         if (column >= 0 && column < g->in[2])
-            copy_bytes(to, row + column * g->in_channels + offset, s->channels);
+            sq_copy_short(to, row + column * g->in_channels + offset, s->channels);
         else
             fill_bytes(to, *s->padding, s->channels);
     }
@@ -117,7 +103,7 @@ static void gather_inside(uint8_t* to, int64_t stride, const uint8_t* from, int6
             memcpy(to + span - 8, from + span - 8, 8);
         }
     } else {
-        for (; count > 0; count--, to += stride, from += step) copy_bytes(to, from, span);
+        for (; count > 0; count--, to += stride, from += step) sq_copy_short(to, from, span);
     }
 }
 

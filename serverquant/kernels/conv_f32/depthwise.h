@@ -35,7 +35,7 @@ static int64_t depthwise_share_bytes(const sq_conv_f32* c) {
 static void copy_lines(const sq_window* w, const sq_phases* p, const float* flat, float* y) {
     for (int64_t z = 0; z < w->out[0]; z++)
         for (int64_t i = 0; i < w->out[1]; i++, y += w->out[2])
-            memcpy(y, flat + (z * p->size[1] + i) * p->size[2], (size_t)w->out[2] * sizeof(float));
+            sq_copy_short(y, flat + (z * p->size[1] + i) * p->size[2], w->out[2] * (int64_t)sizeof(float));
 }
 
 static void depthwise_planes(const sq_conv_f32_job* job, int64_t first, int64_t last, char* scratch) {
@@ -55,7 +55,8 @@ static void depthwise_planes(const sq_conv_f32_job* job, int64_t first, int64_t 
     for (int64_t plane = first; plane < last; plane++) {
         const int64_t m = plane % c->out_channels;
         const float* x = job->x + plane / multiplier * sq_volume(w->in);
-        if (!p.direct && (plane == first || plane % multiplier == 0)) fill_phases(&p, w, x, 0.0f, phases);
+        if (!p.direct && (plane == first || plane % multiplier == 0))
+            fill_phases(&p, w, x, 0.0f, plane == first, phases);
         c->depthwise->flat(p.direct ? x : phases, offset, taps, job->packed->data + m * taps,
                            job->bias ? job->bias + m : NULL, job->relu, p.length, flat);
         copy_lines(w, &p, flat, job->y + plane * sq_volume(w->out));

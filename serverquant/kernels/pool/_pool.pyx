@@ -43,10 +43,14 @@ def rows() -> list:
     return found
 
 
-cdef void _drop_width(sq_window* w) noexcept:
-    """Take an image one pixel wide as a line: only the tap that meets the pixel counts, and lines are short no more."""
+cdef void _drop_points(sq_window* w) noexcept:
+    """Where an axis has one element, only the tap that meets it counts. An image one pixel wide becomes a line."""
     cdef int a
-    if w.in_[2] != 1 or w.out[2] != 1 or w.pad[2] >= w.kernel[2]:
+    for a in range(3):
+        if w.in_[a] == 1 and w.out[a] == 1 and w.pad[a] < w.kernel[a]:
+            w.kernel[a] = w.stride[a] = 1
+            w.pad[a] = 0
+    if w.in_[2] != 1 or w.out[2] != 1 or w.kernel[2] != 1 or w.pad[2] != 0:
         return
     for a in range(2, 0, -1):
         w.in_[a], w.out[a], w.kernel[a] = w.in_[a - 1], w.out[a - 1], w.kernel[a - 1]
@@ -73,7 +77,7 @@ cdef class Pool:
         self.window = window
         self.raw.window = window.raw
         self.raw.whole = sq_volume(window.raw.kernel)
-        _drop_width(&self.raw.window)
+        _drop_points(&self.raw.window)
         self.raw.batch, self.raw.channels, self.raw.nhwc = batch, channels, order == "NHWC"
         for i in range(sq_pool_rows()):
             self.raw.row = sq_pool_row_at(i)

@@ -15,6 +15,8 @@ SQ_PHASES_FILL(fill_phases_u8, uint8_t, sq_every_second_u8)
 
 /* NHWC images of smaller pixels than this are taken as planes; planes of so few outputs are pooled side by side. */
 enum { FEW_PIXEL_BYTES = 256, FEW_OUTPUTS = 8, BESIDE = 16, BAND_ELEMENTS = 32 * 1024, BAND_LINES = 4 };
+/* Averages of planes whose flat row is no longer keep the factors of all its outputs, else those of one line. */
+enum { SMALL_PLANE = 1024 };
 
 static int64_t element_bytes(int32_t kind) { return kind <= SQ_AVERAGE_F32 ? (int64_t)sizeof(float) : 1; }
 static int takes_planes(const sq_pool* p, int32_t kind) {
@@ -46,9 +48,12 @@ typedef struct plane_state {
     const char** pointers;  /* of each tap in a plane's phases */
     char* padded;           /* a band's phases, or BESIDE planes side by side */
     char* flat;             /* the row of outputs, with gaps; sums have 4 bytes */
-    int32_t* offset;        /* of the outputs of one line, of which each sees `lines` lines' worth */
-    float* scale;
+    int32_t* offset;        /* of the outputs of one line, of which each sees `lines` lines' worth; small planes: */
+    float* scale;           /* of the whole flat row, gaps included */
     int64_t lines;
+    int32_t bands;          /* of a plane */
+    int32_t small;          /* 1: see SMALL_PLANE */
+    int32_t borders;        /* 1: `padded` does not hold the padding yet */
     int64_t bytes;          /* of scratch */
 } plane_state;
 
@@ -75,7 +80,11 @@ static plane_state plan_planes(const sq_pool* p, char* scratch) {
     s.window.out[1] = band_lines(p);
     if (sq_phases_of(&p->window, plane_elements(p)).direct) s.window.in[1] = s.window.out[1] + s.window.kernel[1] - 1;
     s.phases = sq_phases_of(&s.window, plane_elements(p));
-    const int64_t words = (int64_t)sizeof(float), line = p->window.out[2] * plane_elements(p);
+    s.bands = (int32_t)bands_of(p);
+    s.small = s.bands == 1 && s.phases.length <= SMALL_PLANE;
+    s.borders = 1;
+    const int64_t words = (int64_t)sizeof(float);
+    const int64_t line = s.small ? s.phases.length : p->window.out[2] * plane_elements(p);
     int64_t padded = s.phases.total, flat = s.phases.length;
     if (planes_beside(p) && padded < BESIDE * sq_volume(p->window.in)) padded = BESIDE * sq_volume(p->window.in);
     if (flat < BESIDE) flat = BESIDE;
@@ -100,20 +109,39 @@ static plane_state start_planes(const sq_pool* p, char* scratch) {
 }
 
 /* Offset and scale of each output of a line that sees `lines` lines' worth along the outer axes. */
-static void set_factors(const sq_pool_job* job, plane_state* s, int64_t lines) {
+static void set_factors(const sq_pool_job* job, const plane_state* s, int64_t lines, int32_t* offset, float* factor) {
     const sq_window* w = &job->pool->window;
     const int64_t inner = s->phases.inner;
-    if (lines == s->lines) return;
-    s->lines = lines;
     for (int64_t x = 0; x < w->out[2]; x++) {
         int64_t first, count = lines * clip(w, 2, x, &first);
         const int64_t divisor = job->kind == SQ_AVERAGE_F32 && job->include_pad ? job->pool->whole : count;
         const float scale = (job->kind == SQ_AVERAGE_F32 ? 1.0f : job->ratio) / (float)divisor;
         for (int64_t i = 0; i < inner; i++) {
-            s->offset[x * inner + i] = (int32_t)(job->x_zero * count);
-            s->scale[x * inner + i] = scale;
+            offset[x * inner + i] = (int32_t)(job->x_zero * count);
+            factor[x * inner + i] = scale;
         }
     }
+}
+
+/* The factors of a small plane's flat row; in its gaps they are 0. */
+static void set_all_factors(const sq_pool_job* job, plane_state* s) {
+    const sq_window* w = &job->pool->window;
+    int64_t first;
+    memset(s->offset, 0, (size_t)s->phases.length * sizeof(int32_t));
+    memset(s->scale, 0, (size_t)s->phases.length * sizeof(float));
+    for (int64_t z = 0; z < w->out[0]; z++)
+        for (int64_t y = 0; y < w->out[1]; y++) {
+            const int64_t at = (z * s->phases.size[1] + y) * s->phases.size[2] * s->phases.inner;
+            set_factors(job, s, clip(w, 0, z, &first) * clip(w, 1, y, &first), s->offset + at, s->scale + at);
+        }
+}
+
+/* `length` sums to averages of the output's type; bytes may overwrite their sums. */
+static void finish_sums(const sq_pool_job* job, const plane_state* s, const void* sums, int64_t length, void* out) {
+    if (job->kind == SQ_AVERAGE_F32)
+        job->pool->row->scale_f32((const float*)sums, s->scale, length, (float*)out);
+    else
+        round_sums(job, (const int32_t*)sums, s->offset, s->scale, 1, length, (uint8_t*)out);
 }
 
 /* A band's flat row of sums, line by line, to the output. */
@@ -125,11 +153,11 @@ static void finish_averages(const sq_pool_job* job, plane_state* s, const plane_
         for (int64_t y = b->skip; y < s->window.out[1]; y++) {
             const int64_t from = (z * s->phases.size[1] + y) * s->phases.size[2] * s->phases.inner;
             const int64_t to = ((b->plane * w->out[0] + z) * w->out[1] + b->first_line + y) * line;
-            set_factors(job, s, clip(w, 0, z, &first) * clip(w, 1, b->first_line + y, &first));
-            if (job->kind == SQ_AVERAGE_F32)
-                job->pool->row->scale_f32((float*)s->flat + from, s->scale, line, (float*)job->y + to);
-            else
-                round_sums(job, (int32_t*)s->flat + from, s->offset, s->scale, 1, line, (uint8_t*)job->y + to);
+            const int64_t lines = clip(w, 0, z, &first) * clip(w, 1, b->first_line + y, &first);
+            if (lines != s->lines) set_factors(job, s, lines, s->offset, s->scale);
+            s->lines = lines;
+            finish_sums(job, s, (const int32_t*)s->flat + from, line,
+                        (char*)job->y + to * element_bytes(job->kind));
         }
 }
 
@@ -139,8 +167,8 @@ static void copy_lines(const sq_pool_job* job, const plane_state* s, const plane
     const int64_t pixel = s->phases.inner * element_bytes(job->kind), line = w->out[2] * pixel;
     for (int64_t z = 0; z < w->out[0]; z++)
         for (int64_t y = b->skip; y < s->window.out[1]; y++)
-            memcpy((char*)job->y + ((b->plane * w->out[0] + z) * w->out[1] + b->first_line + y) * line,
-                   s->flat + (z * s->phases.size[1] + y) * s->phases.size[2] * pixel, (size_t)line);
+            sq_copy_short((char*)job->y + ((b->plane * w->out[0] + z) * w->out[1] + b->first_line + y) * line,
+                          s->flat + (z * s->phases.size[1] + y) * s->phases.size[2] * pixel, line);
 }
 
 /* The kind's operation over `taps` pointers to `length` elements; averages: the sums. */
@@ -163,23 +191,28 @@ static const char* pad_band(const sq_pool_job* job, plane_state* s, const char* 
     sq_window w = s->window;
     w.pad[1] -= first_line * w.stride[1];
     if (element_bytes(job->kind) == 1)
-        fill_phases_u8(&s->phases, &w, (const uint8_t*)x, 0, (uint8_t*)s->padded);
+        fill_phases_u8(&s->phases, &w, (const uint8_t*)x, 0, s->borders, (uint8_t*)s->padded);
     else
-        fill_phases_f32(&s->phases, &w, (const float*)x, job->kind == SQ_MAX_F32 ? -FLT_MAX : 0.0f, (float*)s->padded);
+        fill_phases_f32(&s->phases, &w, (const float*)x, job->kind == SQ_MAX_F32 ? -FLT_MAX : 0.0f, s->borders,
+                        (float*)s->padded);
+    s->borders = s->bands > 1; /* every plane has the same, but not every band */
     return s->padded;
 }
 
 /* Bands begin..end, counted over all planes. */
 static void pool_planes(const sq_pool_job* job, int64_t begin, int64_t end, char* scratch) {
     plane_state s = start_planes(job->pool, scratch);
-    const int64_t element = element_bytes(job->kind), bands = bands_of(job->pool);
+    const int64_t element = element_bytes(job->kind);
+    const int largest = job->kind == SQ_MAX_F32 || job->kind == SQ_MAX_U8;
+    if (s.small && !largest) set_all_factors(job, &s);
     const int64_t plane_bytes = sq_volume(job->pool->window.in) * s.phases.inner * element;
     for (int64_t item = begin; item < end; item++) {
-        const plane_band b = band_at(job->pool, item, bands, s.window.out[1]);
+        const plane_band b = band_at(job->pool, item, s.bands, s.window.out[1]);
         const char* phases = pad_band(job, &s, (const char*)job->x + b.plane * plane_bytes, b.first_line);
         for (int64_t t = 0; t < s.taps; t++) s.pointers[t] = phases + s.tap_offset[t] * element;
         reduce_taps(job, s.pointers, s.taps, s.phases.length, s.flat);
-        if (job->kind == SQ_MAX_F32 || job->kind == SQ_MAX_U8)
+        if (s.small && !largest) finish_sums(job, &s, s.flat, s.phases.length, s.flat);
+        if (s.small || largest)
             copy_lines(job, &s, &b);
         else
             finish_averages(job, &s, &b);
