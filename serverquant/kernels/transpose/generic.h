@@ -36,13 +36,27 @@
         continue;                                                                                       \
     }
 
-/* Square blocks first, then the strips to their right and below. */
-#define SQ_BLOCKED(size, block)                                                     \
-    const long long row_stop = t.row + (t.row_end - t.row) / size * size;           \
-    const long long col_stop = t.col + (t.col_end - t.col) / size * size;           \
-    for (long long c = t.col; c < col_stop; c += size)                              \
-        for (long long r = t.row; r < row_stop; r += size)                          \
-            block(x + r * j.cols + c, j.cols, y + c * j.rows + r, j.rows);          \
+/* Square blocks first, then the strips to their right and below. Rows a power of two apart share few places in the
+ * cache, so a line must be done with at once. Where x has the longer pitch, the blocks of one line of x follow one
+ * another; else `pair` takes two blocks, one below the other, whose stores fill a line of y.
+ */
+#define SQ_BLOCKED(size, block, pair)                                                               \
+    const long long row_stop = t.row + (t.row_end - t.row) / size * size;                           \
+    const long long col_stop = t.col + (t.col_end - t.col) / size * size;                           \
+    if (j.rows > j.cols) {                                                                          \
+        for (long long c = t.col; c < col_stop; c += size) {                                        \
+            long long r = t.row;                                                                    \
+            for (; r + 2 * size <= row_stop; r += 2 * size)                                         \
+                pair(x + r * j.cols + c, j.cols, y + c * j.rows + r, j.rows);                       \
+            if (r < row_stop) block(x + r * j.cols + c, j.cols, y + c * j.rows + r, j.rows);        \
+        }                                                                                           \
+    } else {                                                                                        \
+        const long long line = 2 * size;                                                            \
+        for (long long strip = t.col; strip < col_stop; strip += line)                              \
+            for (long long r = t.row; r < row_stop; r += size)                                      \
+                for (long long c = strip; c < sq_least(strip + line, col_stop); c += size)          \
+                    block(x + r * j.cols + c, j.cols, y + c * j.rows + r, j.rows);                  \
+    }                                                                                               \
     SQ_ONE_BY_ONE(t.row, row_stop, col_stop, t.col_end)                             \
     SQ_ONE_BY_ONE(row_stop, t.row_end, t.col, t.col_end)
 
@@ -62,8 +76,8 @@
     }
 
 #ifdef SQ_REGISTER_BLOCKS
-SQ_TRANSPOSE_2D(transpose_2d_1, uint8_t, SQ_BLOCKED(SQ_BLOCK_1, sq_block_1))
-SQ_TRANSPOSE_2D(transpose_2d_4, uint32_t, SQ_BLOCKED(SQ_BLOCK_4, sq_block_4))
+SQ_TRANSPOSE_2D(transpose_2d_1, uint8_t, SQ_BLOCKED(SQ_BLOCK_1, sq_block_1, sq_pair_1))
+SQ_TRANSPOSE_2D(transpose_2d_4, uint32_t, SQ_BLOCKED(SQ_BLOCK_4, sq_block_4, sq_pair_4))
 #else
 SQ_TRANSPOSE_2D(transpose_2d_1, uint8_t, SQ_PLAIN)
 SQ_TRANSPOSE_2D(transpose_2d_4, uint32_t, SQ_PLAIN)
