@@ -1,0 +1,16 @@
+from serverquant.runtime._plan import Step
+
+GRID_MAX: int
+
+def roi_step(
+    columns: int,
+    pooled_h: int,
+    pooled_w: int,
+    spatial_scale: float,
+    *,
+    sampling_ratio: int = ...,
+    aligned: bool = ...,
+    rotated: bool = ...,
+    nhwc: bool = ...,
+    pool: bool = ...,
+) -> Step: ...
