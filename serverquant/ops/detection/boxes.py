@@ -73,7 +73,7 @@ class BoxArguments:
     def clip(self, boxes: np.ndarray, height: int, width: int) -> np.ndarray:
         """Boxes cut to the image; rotated ones only if they are as good as upright."""
         if boxes.shape[1] == 4:
-            limit = np.float32([width, height, width, height]) - np.float32(self.plus_one)
+            limit = np.array([width, height, width, height], np.float32) - np.float32(self.plus_one)
             return np.maximum(np.minimum(boxes, limit), np.float32(0))
         upright = np.abs(boxes[:, 4]) <= self.clip_angle
         half = (boxes[upright, 2:4] - np.float32(self.plus_one)) / np.float32(2)
@@ -96,6 +96,8 @@ class BoxArguments:
         return np.flatnonzero(large & (center[:, 0] < info[1]) & (center[:, 1] < info[0])).astype(np.int32)
 
 
-def _move(center: np.ndarray, size: np.ndarray, deltas: np.ndarray, weights: list[float]) -> tuple[np.ndarray, np.ndarray]:
-    scaled = deltas[:, :4] / np.float32(weights)
+def _move(
+    center: np.ndarray, size: np.ndarray, deltas: np.ndarray, weights: list[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    scaled = deltas[:, :4] / np.array(weights, np.float32)
     return scaled[:, :2] * size + center, exp(np.minimum(scaled[:, 2:], LOG_SIZE_MAX)) * size

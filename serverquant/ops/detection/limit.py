@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,8 @@ class BoxWithNMSLimit(PythonOperator):
 
     def setup(self) -> None:
         if self.args.soft_nms_method not in ("linear", "gaussian"):
-            raise ArgumentError(f"argument soft_nms_method is {self.args.soft_nms_method}; it must be linear or gaussian")
+            method = self.args.soft_nms_method
+            raise ArgumentError(f"argument soft_nms_method is {method}; it must be linear or gaussian")
         if len(self.outputs) == 5:
             raise ArgumentError("output keeps comes with keeps_size: give 3, 4 or 6 outputs")
         self.box_dim = 5 if self.args.rotated else 4
@@ -52,7 +54,7 @@ class BoxWithNMSLimit(PythonOperator):
     def run(self, inputs: list[Any], outputs: list[Any]) -> None:
         scores, boxes = (x.reshape(x.shape[:2]) for x in inputs[:2])
         borders = self._borders(inputs[2] if len(inputs) > 2 else np.array([len(scores)]), len(scores))
-        images = [self._image(scores[a:b], boxes[a:b]) for a, b in zip(borders, borders[1:])]
+        images = [self._image(scores[a:b], boxes[a:b]) for a, b in itertools.pairwise(borders)]
         flat = [of_class for image in images for of_class in image]
         sizes = np.array([[len(of_class[0]) for of_class in image] for image in images], np.int32)
         sizes = sizes.reshape(len(images), -1)

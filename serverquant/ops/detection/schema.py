@@ -47,8 +47,8 @@ declare(
     inputs=2,
     args=ALIGN,
     shape=roi_dims,
-    doc="""Cuts regions out of a feature map, all to one size: each output is the mean of points of its bin, interpolated
-between four pixels. A point more than a pixel outside of the map counts as 0.""",
+    doc="""Cuts regions out of a feature map, all to one size: each output is the mean of points of its bin, which are
+interpolated between four pixels. A point more than a pixel outside of the map counts as 0.""",
     in_doc=[X, "RoIs: float, R x 5: index of the image, x1, y1, x2, y2; or R x 4 without the index (0)"],
     out_doc=[Y],
 )
@@ -60,7 +60,7 @@ declare(
     doc="RoIAlign of rotated regions.",
     in_doc=[
         X,
-        "RoIs: float, R x 6: index of the image, center x, center y, width, height, angle (degrees, counter-clockwise); "
+        "RoIs: float, R x 6: image's index, center x, center y, width, height, angle (degrees, counter-clockwise); "
         "or R x 5 without the index (0)",
     ],
     out_doc=[Y],
@@ -165,7 +165,7 @@ declare(
         Arg("nms", "float", 0.3, "a box that overlaps a better one of its class by more is dropped"),
         Arg("detections_per_im", "int", 100, "boxes of an image that come out; 0 or less: all"),
         Arg("soft_nms_enabled", "bool", False, "lower the scores of overlapping boxes instead of dropping them"),
-        Arg("soft_nms_method", "string", "linear", "linear: times 1 - overlap; gaussian: times exp(-overlap^2 / sigma)"),
+        Arg("soft_nms_method", "string", "linear", "linear: by 1 - overlap; gaussian: by exp(-overlap^2 / sigma)"),
         Arg("soft_nms_sigma", "float", 0.5, "sigma of gaussian"),
         Arg("soft_nms_min_score_thres", "float", 0.001, "boxes whose score falls below are dropped"),
         Arg("rotated", "bool", False, "boxes are center x, center y, width, height, angle"),
@@ -224,8 +224,8 @@ declare(
     inputs=1,
     outputs=(2, MANY),
     args=ROI_LEVELS,
-    doc="""RoIs by level of a feature pyramid: floor(canonical level + log2(sqrt(area) / canonical scale + 1e-6)), within the
-least and largest level.""",
+    doc="""RoIs by level of a map pyramid: floor(canonical level + log2(sqrt(area) / canonical scale + 1e-6)), within
+the least and largest level.""",
     in_doc=["rois: float, n x 5: index of the image, x1, y1, x2, y2; or n x 4 without the index (0)"],
     out_doc=[LEVEL_OUT, RESTORE_OUT],
 )
@@ -257,8 +257,8 @@ declare(
     inputs=2,
     args=[Arg("should_output_softmax", "bool", False, "the probability of the largest element in row 3; else 0")],
     shape=keypoint_dims,
-    doc="""Where each heat map is largest, between its pixels: at the summit of the quadratic through the 3 x 3 pixels around the
-largest one, no more than 1.5 pixels away from it.""",
+    doc="""Where each heat map is largest, between its pixels: at the summit of the quadratic through the 3 x 3 pixels
+around the largest one, no more than 1.5 pixels away from it.""",
     in_doc=["heatmaps: float, R x K x size x size", "bboxes: float, R x 4: x1, y1, x2, y2 of each map in the image"],
     out_doc=["keypoints: float, R x 4 x K: x, y, value, probability"],
 )
