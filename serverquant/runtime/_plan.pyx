@@ -73,15 +73,19 @@ cdef struct Constant:
 
 cdef int run_constant(sq_step* s) noexcept nogil:
     cdef Constant* c = <Constant*>s.ctx
-    memcpy(s.out[0].data, c.data, c.nbytes)
+    cdef int i
+    for i in range(s.n_out):
+        memcpy(s.out[i].data, c[i].data, c[i].nbytes)
     return SQ_OK
 
 
-def constant_step(bytes data) -> Step:
-    """Writes values that were known while planning."""
+def constant_step(list data) -> Step:
+    """Writes values that were known while planning: bytes for each output."""
     cdef Step step = Step()
-    cdef Constant* c = <Constant*>step.new_context(sizeof(Constant))
-    c.data, c.nbytes = PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
+    cdef Constant* c = <Constant*>step.new_context(len(data) * sizeof(Constant))
+    cdef int i
+    for i in range(len(data)):
+        c[i].data, c[i].nbytes = PyBytes_AS_STRING(data[i]), PyBytes_GET_SIZE(data[i])
     step.c.run = run_constant
     step.keep = data
     step.kernel = "constant"

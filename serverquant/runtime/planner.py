@@ -92,11 +92,11 @@ class Planner:
             self._check_output(operator, i, spec, ins)
         values = operator.schema.values(operator, ins) if whole and operator.schema.values else None
         if values is not None:
-            array = np.asarray(values, order="C")
-            specs = [Spec(array.shape, specs[0].dtype, specs[0].kind, array)]
-            step = constant_step(array.tobytes())
+            arrays = [np.asarray(v, order="C") for v in (values if isinstance(values, list) else [values])]
+            specs = [Spec(array.shape, spec.dtype, spec.kind, array) for array, spec in zip(arrays, specs)]
+            step = constant_step([array.tobytes() for array in arrays])
         else:
-            step = operator.plan(ins, specs)
+            step = operator.plan(ins, specs) if whole else operator.plan_late(ins, specs)
         out_values = [self._output(blob, spec) for blob, spec in zip(outputs, specs)]
         self.plan.operators.append(operator)
         self.plan.add_step(step, inputs, in_values, outputs, out_values)

@@ -33,7 +33,8 @@ class Schema:
     inplace: (input, output) pairs that may be one blob; "any" permits all.
     args: `Arg`s; anything else in a net is ignored with one warning. None: the operator reads its arguments itself.
     shape: rule for the outputs' dims from the inputs' specs; None: known only after running.
-    values: rule (operator, input specs) -> arrays, for outputs whose values are known while planning.
+    values: rule (operator, input specs) -> array, or a list of arrays for several outputs, when the outputs' values are
+        known while planning; else None.
     effects: True for types that do more than compute their outputs from their inputs and arguments (random numbers,
         counters, files, messages): never computed ahead or left out, and in order among themselves. None: not known.
     in_doc, out_doc: names and meanings of inputs and outputs, "X: ..." each.

@@ -86,3 +86,19 @@ def test_copy_bytes(team):
         _transpose.py_copy_bytes(x, y)
         np.testing.assert_array_equal(y[:n], x)
         assert not y[n:].any()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.uint64])
+def test_repeat(setting, dtype):
+    cases = [((3,), (4,)), ((3, 1), (1, 5)), ((2, 3, 5), (3, 1, 2)), ((1, 1), (7, 9)), ((64, 65), (2, 2))]
+    for dims, times in [*cases, ((2, 0), (2, 3))]:
+        x = np.arange(np.prod(dims)).reshape(dims).astype(dtype)
+        want = np.tile(x, times)
+        y = np.zeros_like(want)
+        assert _transpose.py_repeat(x, y)
+        np.testing.assert_array_equal(y, want, f"{dims} {times}")
+
+
+def test_repeat_refuses_more_dims_than_it_has_room_for():
+    x = np.zeros([2] * 9, np.uint8)
+    assert not _transpose.py_repeat(x, np.zeros([4] * 9, np.uint8))

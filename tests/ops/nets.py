@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from serverquant import core
 from serverquant.blobs.store import Int8
 from serverquant.proto.wire import read_net
@@ -35,3 +37,21 @@ def run(op_type: str, feeds: dict, outputs=("Y",), **args):
     bind(space, op_type, feeds, outputs, **args).run()
     got = [space.fetch(name) for name in outputs]
     return got[0] if len(got) == 1 else got
+
+
+def check_rebatching(op_type: str, feeds_of, batches=(3, 5, 2), outputs=("Y",), **args) -> None:
+    """Other batches need no new plan, and give what a net of their own gives. `feeds_of(batch)` makes the inputs."""
+    space = Workspace()
+    net = bind(space, op_type, feeds_of(batches[0]), outputs, **args)
+    net.run()
+    plans = net.last_plans
+    for batch in batches:
+        feeds = feeds_of(batch)
+        for name, value in feeds.items():
+            feed(space, name, value)
+        net.run()
+        assert net.last_plans == plans, f"batch {batch} was planned anew"
+        own = Workspace()
+        bind(own, op_type, feeds, outputs, **args).run()
+        for name in outputs:
+            np.testing.assert_array_equal(space.fetch(name), own.fetch(name), f"{name} of batch {batch}")

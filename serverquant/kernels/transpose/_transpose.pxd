@@ -21,10 +21,15 @@ cdef void transpose_2d(int elem_bytes, const void* x, void* y, long long batch, 
 cdef void permute(int elem_bytes, const void* x, void* y, int ndim, const int64_t* x_dims,
                   const int* axes) noexcept nogil
 
-# y (outer, count, slice) = x (outer, dim, slice) at `indices` of 4 or 8 bytes. Returns -1, or the position of the first
-# index that is not in 0..dim-1: then nothing was written.
+# y = x repeated along each dim until it is full: dim d of y is a multiple of dim d of x. False, and nothing is written,
+# if that takes more than SQ_PERMUTE_DIMS dims.
+cdef bint repeat(int elem_bytes, const void* x, void* y, int ndim, const int64_t* x_dims,
+                 const int64_t* y_dims) noexcept nogil
+
+# y (outer, count, slice) = x (outer, dim, slice) at `indices` of 4 or 8 bytes; with `wrap`, -dim..-1 count from the end.
+# Returns -1, or the position of the first index that is out of range: then nothing was written.
 cdef long long gather(const void* x, void* y, const void* indices, int index_bytes, long long count, long long outer,
-                      long long dim, long long slice_bytes) noexcept nogil
+                      long long dim, long long slice_bytes, bint wrap) noexcept nogil
 
 # `rows` rows of each part: what Concat joins or Split takes apart.
 cdef void copy_rows(const sq_rows* parts, int count, long long rows) noexcept nogil

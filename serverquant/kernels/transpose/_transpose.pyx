@@ -44,7 +44,8 @@ cdef extern from "transpose.h" nogil:
         int count
 
     void sq_permute_prepare(sq_permute_job* job, int ndim, const int64_t* x_dims, const int* axes)
-    long long sq_gather_check(const void* indices, int index_bytes, long long count, long long dim)
+    int sq_repeat_prepare(sq_permute_job* job, int ndim, const int64_t* x_dims, const int64_t* y_dims)
+    long long sq_gather_check(const void* indices, int index_bytes, long long count, long long lowest, long long dim)
 
 # Inner borders of ranges of elements: whole cache lines of bytes.
 cdef enum:
@@ -124,10 +125,27 @@ cdef void permute(int elem_bytes, const void* x, void* y, int ndim, const int64_
     parallel_range(PERMUTE[_log2(elem_bytes)][level()], &job, n, ALIGN, team_size(n))
 
 
+cdef bint repeat(int elem_bytes, const void* x, void* y, int ndim, const int64_t* x_dims,
+                 const int64_t* y_dims) noexcept nogil:
+    cdef sq_permute_job job
+    cdef long long n = 1
+    cdef int d
+    for d in range(ndim):
+        n *= y_dims[d]
+    if n == 0:
+        return True
+    if not sq_repeat_prepare(&job, ndim, x_dims, y_dims):
+        return False
+    job.x = x
+    job.y = y
+    parallel_range(PERMUTE[_log2(elem_bytes)][level()], &job, n, ALIGN, team_size(n))
+    return True
+
+
 cdef long long gather(const void* x, void* y, const void* indices, int index_bytes, long long count, long long outer,
-                      long long dim, long long slice_bytes) noexcept nogil:
+                      long long dim, long long slice_bytes, bint wrap) noexcept nogil:
     cdef sq_gather_job job
-    cdef long long bad = sq_gather_check(indices, index_bytes, count, dim)
+    cdef long long bad = sq_gather_check(indices, index_bytes, count, -dim if wrap else 0, dim)
     if bad >= 0:
         return bad
     job.x = x
@@ -196,10 +214,21 @@ def py_permute(x, y, tuple axes) -> None:
 
 
 @cython.boundscheck(False)
-def py_gather(x, y, indices) -> int:
+def py_gather(x, y, indices, bint wrap=False) -> int:
     """x: (outer, dim, slice); y: (outer, count, slice). Returns -1 or the position of a bad index."""
     return gather(&_bytes(x)[0], &_writable_bytes(y)[0], &_bytes(indices)[0], indices.itemsize, indices.size,
-                  x.shape[0], x.shape[1], x.shape[2] * x.itemsize)
+                  x.shape[0], x.shape[1], x.shape[2] * x.itemsize, wrap)
+
+
+@cython.boundscheck(False)
+def py_repeat(x, y) -> bool:
+    """y = x repeated along each dim until it is full."""
+    cdef int64_t[SQ_PERMUTE_DIMS] x_dims
+    cdef int64_t[SQ_PERMUTE_DIMS] y_dims
+    cdef int d
+    for d in range(x.ndim):
+        x_dims[d], y_dims[d] = x.shape[d], y.shape[d]
+    return repeat(x.itemsize, &_bytes(x)[0], &_writable_bytes(y)[0], x.ndim, x_dims, y_dims)
 
 
 @cython.boundscheck(False)

@@ -26,7 +26,8 @@ SQ_TARGET_END
 static void sq_gather_scalar(const void* job, long long begin, long long end) {
     const sq_gather_job j = *(const sq_gather_job*)job;
     for (long long item = begin; item < end; item++) {
-        const int64_t index = sq_index_at(j.indices, j.index_bytes, item % j.count);
+        const int64_t given = sq_index_at(j.indices, j.index_bytes, item % j.count);
+        const int64_t index = given < 0 ? given + j.dim : given;
         const char* x = (const char*)j.x + (item / j.count * j.dim + index) * j.slice_bytes;
         memcpy((char*)j.y + item * j.slice_bytes, x, (size_t)j.slice_bytes);
     }
@@ -93,6 +94,28 @@ const sq_row sq_transpose_rows[] = {
 };
 const int sq_transpose_row_count = sizeof sq_transpose_rows / sizeof sq_transpose_rows[0];
 
+/* Adds a dim of y, joined with the one before if they can be walked as one. Returns 0 if there is no room. */
+static int sq_add_dim(sq_permute_job* job, int64_t dim, int64_t stride) {
+    if (dim == 1) return 1;
+    const int last = job->ndim - 1;
+    if (last >= 0 && job->strides[last] == stride * dim) {
+        job->dims[last] *= dim;
+        job->strides[last] = stride;
+        return 1;
+    }
+    if (job->ndim == SQ_PERMUTE_DIMS) return 0;
+    job->dims[job->ndim] = dim;
+    job->strides[job->ndim++] = stride;
+    return 1;
+}
+
+/* One element has no dims left. */
+static void sq_close_dims(sq_permute_job* job) {
+    if (job->ndim > 0) return;
+    job->dims[0] = job->strides[0] = 1;
+    job->ndim = 1;
+}
+
 void sq_permute_prepare(sq_permute_job* job, int ndim, const int64_t* x_dims, const int* axes) {
     int64_t x_strides[SQ_PERMUTE_DIMS];
     int64_t stride = 1;
@@ -100,29 +123,28 @@ void sq_permute_prepare(sq_permute_job* job, int ndim, const int64_t* x_dims, co
         x_strides[d] = stride;
         stride *= x_dims[d];
     }
-    int kept = 0;
-    for (int d = 0; d < ndim; d++) {
-        const int64_t dim = x_dims[axes[d]];
-        if (dim == 1) continue;
-        if (kept > 0 && job->strides[kept - 1] == x_strides[axes[d]] * dim) {
-            job->dims[kept - 1] *= dim;
-            job->strides[kept - 1] = x_strides[axes[d]];
-        } else {
-            job->dims[kept] = dim;
-            job->strides[kept++] = x_strides[axes[d]];
-        }
-    }
-    if (kept == 0) { /* one element */
-        job->dims[0] = job->strides[0] = 1;
-        kept = 1;
-    }
-    job->ndim = kept;
+    job->ndim = 0;
+    for (int d = 0; d < ndim; d++) sq_add_dim(job, x_dims[axes[d]], x_strides[axes[d]]);
+    sq_close_dims(job);
 }
 
-long long sq_gather_check(const void* indices, int index_bytes, long long count, long long dim) {
+int sq_repeat_prepare(sq_permute_job* job, int ndim, const int64_t* x_dims, const int64_t* y_dims) {
+    int64_t stride = 1;
+    for (int d = 0; d < ndim; d++) stride *= x_dims[d];
+    job->ndim = 0;
+    for (int d = 0; d < ndim; d++) {
+        stride /= x_dims[d];
+        if (!sq_add_dim(job, y_dims[d] / x_dims[d], 0)) return 0;
+        if (!sq_add_dim(job, x_dims[d], stride)) return 0;
+    }
+    sq_close_dims(job);
+    return 1;
+}
+
+long long sq_gather_check(const void* indices, int index_bytes, long long count, long long lowest, long long dim) {
     for (long long i = 0; i < count; i++) {
         const int64_t index = sq_index_at(indices, index_bytes, i);
-        if (index < 0 || index >= dim) return i;
+        if (index < lowest || index >= dim) return i;
     }
     return -1;
 }

@@ -1,4 +1,4 @@
-"""Schemas and shape rules of the operators that change shapes."""
+"""Schemas and shape rules of the operators that give the same elements another shape, or tell a shape."""
 
 from __future__ import annotations
 
@@ -10,31 +10,35 @@ import numpy as np
 from serverquant._base.errors import ArgumentError, ShapeError
 from serverquant.blobs.spec import Spec
 from serverquant.runtime.registry import declare
-from serverquant.runtime.schema import MANY, Arg, axis_of, same_as_first
+from serverquant.runtime.schema import Arg, same_as_first
 
 Dims = tuple[int, ...]
 
 
-# ---- Reshape, Flatten, ExpandDims, Shape ---------------------------------------------------------------------------
+# ---- Reshape -------------------------------------------------------------------------------------------------------
 
 
 def resolve_reshape(wanted: list[int], dims: Dims) -> Dims:
-    """Caffe2's rules: 0 keeps the input's dim at that place, one -1 takes what is left."""
-    out = []
-    for i, d in enumerate(wanted):
-        if d == 0 and i >= len(dims):
-            raise ShapeError(f"shape {wanted} keeps dim {i}, which an input of {len(dims)} dimensions does not have")
-        if d < -1:
-            raise ShapeError(f"shape {wanted} has a negative dim other than -1")
-        out.append(dims[i] if d == 0 else d)
+    """Caffe2's rules: 0 keeps the input's dim at that place, one -1 takes what is left. Without elements, 0 stays 0 and
+    -1 becomes 0."""
     size = math.prod(dims)
-    if out.count(-1) > 1:
+    if any(d < -1 for d in wanted):
+        raise ShapeError(f"shape {wanted} has a negative dim other than -1")
+    if wanted.count(-1) > 1:
         raise ShapeError(f"shape {wanted} has more than one -1")
+    out = list(wanted)
+    for i, d in enumerate(wanted):
+        if d == 0 and size:
+            if i >= len(dims):
+                raise ShapeError(
+                    f"shape {wanted} keeps dim {i}, which an input of {len(dims)} dimensions does not have"
+                )
+            out[i] = dims[i]
     if -1 in out:
         rest = -math.prod(out)
-        if rest == 0 or size % rest:
+        if size and (rest == 0 or size % rest):
             raise ShapeError(f"shape {wanted} cannot hold the {size} elements of an input of shape {dims}")
-        out[out.index(-1)] = size // rest
+        out[out.index(-1)] = size // rest if size else 0
     if math.prod(out) != size:
         raise ShapeError(f"shape {wanted} has {math.prod(out)} elements, but the input of shape {dims} has {size}")
     return tuple(out)
@@ -44,39 +48,24 @@ def reshape_shape(op: Any, ins: list[Spec]) -> list[Dims] | None:
     if len(ins) == 2:
         if op.given("shape"):
             raise ArgumentError("argument shape and a second input cannot be given together")
+        if ins[1].ndim != 1 or ins[1].size == 0:
+            raise op.shape_error(ins, 1, "a 1-D tensor of at least one dim")
         if ins[1].value is None:
             return None
-        wanted = [int(d) for d in np.ravel(ins[1].value)]
+        wanted = [int(d) for d in ins[1].value]
     else:
         wanted = op.args.shape
     return [resolve_reshape(list(wanted), ins[0].dims), (ins[0].ndim,)]
 
 
-def flatten_shape(op: Any, ins: list[Spec]) -> list[Dims]:
-    axis = axis_of(op.args.axis, ins[0].ndim, extra=1)
-    return [(math.prod(ins[0].dims[:axis]), math.prod(ins[0].dims[axis:]))]
-
-
-def expand_dims_shape(op: Any, ins: list[Spec]) -> list[Dims]:
-    dims = list(ins[0].dims)
-    for d in sorted(set(op.args.dims)):
-        if not 0 <= d <= len(dims):
-            raise ShapeError(f"argument dims has {d}, which is no place in a shape of {len(dims)} dimensions")
-        dims.insert(d, 1)
-    return [tuple(dims)]
-
-
-def expand_dims_values(op: Any, ins: list[Spec]) -> Any:
-    return None if ins[0].value is None else ins[0].value.reshape(expand_dims_shape(op, ins)[0])
-
-
-def shape_shape(op: Any, ins: list[Spec]) -> list[Dims]:
-    return [(len(op.args.axes) if op.args.axes else ins[0].ndim,)]
-
-
-def shape_values(op: Any, ins: list[Spec]) -> Any:
-    axes = [axis_of(a, ins[0].ndim, "axes") for a in op.args.axes] if op.args.axes else range(ins[0].ndim)
-    return np.array([ins[0].dims[a] for a in axes], np.int64)
+def reshape_values(op: Any, ins: list[Spec]) -> Any:
+    if ins[0].value is None:
+        return None
+    dims = reshape_shape(op, ins)
+    return dims and [
+        ins[0].value.reshape(dims[0]),
+        np.array(ins[0].dims, ins[1].value.dtype if len(ins) == 2 else np.int64),
+    ]
 
 
 declare(
@@ -86,31 +75,135 @@ declare(
     inplace=[(0, 0)],
     args=[Arg("shape", "ints", [], "new shape: 0 keeps the dim at that place, one -1 takes what is left")],
     shape=reshape_shape,
+    values=reshape_values,
     doc="The same elements in another shape, which is an argument or the second input.",
     in_doc=("data: tensor", "new_shape: int32 or int64, instead of the argument"),
-    out_doc=("reshaped: tensor", "old_shape: int64, the input's dims"),
+    out_doc=("reshaped: tensor", "old_shape: the input's dims, int64 or of the second input's type"),
 )
-declare(
+
+
+# ---- other shapes for the same elements ----------------------------------------------------------------------------
+
+
+def flatten_shape(op: Any, ins: list[Spec]) -> list[Dims]:
+    axis, dims = op.args.axis, ins[0].dims
+    if not 0 <= axis <= len(dims):
+        raise ArgumentError(f"argument axis is {axis}; an input of {len(dims)} dimensions takes 0 to {len(dims)}")
+    return [(math.prod(dims[:axis]), math.prod(dims[axis:]))]
+
+
+def flatten_to_vec_shape(op: Any, ins: list[Spec]) -> list[Dims]:
+    if not ins[0].dims:
+        raise op.shape_error(ins, 0, "at least one dimension")
+    return [(ins[0].size,)]
+
+
+def resize_like_shape(op: Any, ins: list[Spec]) -> list[Dims]:
+    if ins[0].size != ins[1].size:
+        raise op.shape_error(ins, 1, f"as many elements as input 0 has, {ins[0].size}")
+    return [ins[1].dims]
+
+
+def expand_dims_shape(op: Any, ins: list[Spec]) -> list[Dims]:
+    dims = list(ins[0].dims)
+    for d in sorted(set(op.args.dims)):
+        if d > len(dims):
+            raise ShapeError(f"argument dims has {d}, which is no place in a shape of {len(dims)} dimensions")
+        dims.insert(d, 1)
+    return [tuple(dims)]
+
+
+def squeeze_shape(op: Any, ins: list[Spec]) -> list[Dims]:
+    dims, gone = ins[0].dims, set(op.args.dims)
+    for d in gone:
+        if d >= len(dims):
+            raise op.shape_error(ins, 0, f"at least {d + 1} dimensions, for argument dims {op.args.dims}")
+        if dims[d] != 1:
+            raise op.shape_error(ins, 0, f"1 as dim {d}, which is to be taken away")
+    return [tuple(d for i, d in enumerate(dims) if i not in gone)]
+
+
+def prepend_dim_shape(op: Any, ins: list[Spec]) -> list[Dims]:
+    dims, outer = ins[0].dims, op.args.dim_size
+    if not dims or dims[0] % outer:
+        raise op.shape_error(ins, 0, f"a first dim that is a multiple of dim_size, {outer}")
+    return [(outer, dims[0] // outer, *dims[1:])]
+
+
+def merge_dim_shape(op: Any, ins: list[Spec]) -> list[Dims]:
+    dims = ins[0].dims
+    if len(dims) < 2:
+        raise op.shape_error(ins, 0, "at least 2 dimensions")
+    return [(dims[0] * dims[1], *dims[2:])]
+
+
+def same_values(op: Any, ins: list[Spec]) -> Any:
+    """The input's values in the output's shape."""
+    return None if ins[0].value is None else ins[0].value.reshape(op.schema.shape(op, ins)[0])
+
+
+def _same_elements(name: str, rule: Any, doc: str, inplace: Any = (), args: Any = (), **more: Any) -> None:
+    rules = {"inputs": 1, "in_doc": ("data: tensor",), "out_doc": ("output: the input's elements",), **more}
+    declare(name, inplace=inplace, args=args, shape=rule, values=same_values, doc=doc, **rules)
+
+
+IN_PLACE = [(0, 0)]
+_same_elements(
     "Flatten",
-    inputs=1,
-    inplace=[(0, 0)],
-    args=[Arg("axis", "int", 1, "dims before it become the first output dim; -ndim to ndim")],
-    shape=flatten_shape,
-    doc="The same elements as a matrix.",
-    in_doc=("input: tensor",),
-    out_doc=("output: 2-D tensor",),
+    flatten_shape,
+    "The same elements as a matrix.",
+    args=[Arg("axis", "int", 1, "dims before it become the first output dim; 0 to the number of dims")],
 )
-declare(
+_same_elements("FlattenToVec", flatten_to_vec_shape, "The same elements as a vector.")
+_same_elements(
+    "ResizeLike",
+    resize_like_shape,
+    "The elements of input 0 in the shape of input 1.",
+    inputs=2,
+    in_doc=("X: tensor", "Y: tensor of as many elements; only its shape is used"),
+)
+_same_elements(
     "ExpandDims",
-    inputs=1,
-    inplace=[(0, 0)],
-    args=[Arg("dims", "ints", [], "places of the new dims of 1, in the output")],
-    shape=expand_dims_shape,
-    values=expand_dims_values,
-    doc="The same elements with dims of 1 put in.",
-    in_doc=("data: tensor",),
-    out_doc=("expanded: tensor",),
+    expand_dims_shape,
+    "The same elements with dims of 1 put in.",
+    IN_PLACE,
+    [Arg("dims", "ints", [], "places of the new dims of 1, in the output")],
 )
+_same_elements(
+    "Squeeze",
+    squeeze_shape,
+    "The same elements without some dims of 1.",
+    IN_PLACE,
+    [Arg("dims", "ints", [], "the dims to take away, not negative; each must be 1")],
+)
+_same_elements(
+    "PrependDim",
+    prepend_dim_shape,
+    "The first dim is split in two.",
+    IN_PLACE,
+    [Arg("dim_size", "int", 0, "the new first dim, at least 1; it divides the old one")],
+)
+_same_elements("MergeDim", merge_dim_shape, "The first two dims become one.", IN_PLACE)
+
+
+# ---- Shape, Size ---------------------------------------------------------------------------------------------------
+
+
+def shape_shape(op: Any, ins: list[Spec]) -> list[Dims]:
+    bad = [a for a in op.args.axes if not 0 <= a < ins[0].ndim]
+    if bad:
+        raise ArgumentError(f"argument axes has {bad[0]}, which an input of {ins[0].ndim} dimensions does not have")
+    return [(len(op.args.axes) or ins[0].ndim,)]
+
+
+def shape_values(op: Any, ins: list[Spec]) -> Any:
+    return np.array([ins[0].dims[a] for a in op.args.axes or range(ins[0].ndim)], np.int64)
+
+
+def scalar_shape(op: Any, ins: list[Spec]) -> list[Dims]:
+    return [()]
+
+
 declare(
     "Shape",
     inputs=1,
@@ -120,6 +213,15 @@ declare(
     doc="The input's dims as int64.",
     in_doc=("X: tensor",),
     out_doc=("shape: 1-D tensor of int64",),
+)
+declare(
+    "Size",
+    inputs=1,
+    shape=scalar_shape,
+    values=lambda op, ins: np.array(ins[0].size, np.int64),
+    doc="The number of the input's elements.",
+    in_doc=("X: tensor",),
+    out_doc=("size: int64, no dims",),
 )
 
 
@@ -138,18 +240,23 @@ def transpose_shape(op: Any, ins: list[Spec]) -> list[Dims]:
     return [tuple(ins[0].dims[a] for a in permutation(op, ins[0].ndim))]
 
 
-def nchw2nhwc_shape(op: Any, ins: list[Spec]) -> list[Dims]:
-    if ins[0].ndim < 3:
-        raise op.shape_error(ins, 0, "at least 3 dimensions: N, C and spatial ones")
-    n, c, *space = ins[0].dims
-    return [(n, *space, c)]
+def order_shape(axes: Any) -> Any:
+    """The rule of NCHW2NHWC and NHWC2NCHW; `axes(ndim)` gives the permutation."""
+
+    def rule(op: Any, ins: list[Spec]) -> list[Dims]:
+        if ins[0].ndim < 3:
+            raise op.shape_error(ins, 0, "at least 3 dimensions: batch, channels and spatial ones")
+        return [tuple(ins[0].dims[a] for a in axes(ins[0].ndim))]
+
+    return rule
 
 
-def nhwc2nchw_shape(op: Any, ins: list[Spec]) -> list[Dims]:
-    if ins[0].ndim < 3:
-        raise op.shape_error(ins, 0, "at least 3 dimensions: N, spatial ones and C")
-    n, *space, c = ins[0].dims
-    return [(n, c, *space)]
+def channels_last_axes(ndim: int) -> list[int]:
+    return [0, *range(2, ndim), 1]
+
+
+def channels_second_axes(ndim: int) -> list[int]:
+    return [0, ndim - 1, *range(1, ndim - 1)]
 
 
 declare(
@@ -162,116 +269,86 @@ declare(
     out_doc=("Y: tensor",),
 )
 declare(
-    "NCHW2NHWC", inputs=1, shape=nchw2nhwc_shape, doc="Moves the channels last.", in_doc=("data",), out_doc=("output",)
+    "NCHW2NHWC",
+    inputs=1,
+    shape=order_shape(channels_last_axes),
+    doc="Moves the channels last.",
+    in_doc=("data: at least 3-D",),
+    out_doc=("output: tensor",),
 )
 declare(
     "NHWC2NCHW",
     inputs=1,
-    shape=nhwc2nchw_shape,
+    shape=order_shape(channels_second_axes),
     doc="Moves the channels second.",
-    in_doc=("data",),
-    out_doc=("output",),
+    in_doc=("data: at least 3-D",),
+    out_doc=("output: tensor",),
 )
 
 
-# ---- Concat, Gather ------------------------------------------------------------------------------------------------
+# ---- copies --------------------------------------------------------------------------------------------------------
 
 
-def concat_axis(op: Any, ndim: int) -> int:
-    """`axis`, else the channels' place in `order`."""
-    if op.given("axis"):
-        return axis_of(op.args.axis, ndim, extra=op.args.add_axis)
-    return 1 if op.args.order == "NCHW" else ndim - 1 + op.args.add_axis
+def ensure_dense_shape(op: Any, ins: list[Spec]) -> list[Dims]:
+    if not ins[0].dims:
+        raise op.shape_error(ins, 0, "at least one dimension")
+    return [ins[0].dims]
 
 
-def concat_shape(op: Any, ins: list[Spec]) -> list[Dims]:
-    first, axis = ins[0].dims, concat_axis(op, ins[0].ndim)
-    if not op.args.add_axis and axis >= len(first):
-        raise op.shape_error(ins, 0, f"more than {axis} dimensions, to be joined along axis {axis}")
-    for i, spec in enumerate(ins):
-        same = spec.dims == first if op.args.add_axis else _same_but(spec.dims, first, axis)
-        if not same:
-            aside = "" if op.args.add_axis else f"axis {axis} aside"
-            raise op.shape_error(ins, i, f"the shape of input 0, {first}, {aside}")
-    parts = [1] * len(ins) if op.args.add_axis else [spec.dims[axis] for spec in ins]
-    joined = list(first)
-    if op.args.add_axis:
-        joined.insert(axis, len(ins))
-    else:
-        joined[axis] = sum(parts)
-    return [tuple(joined), (len(ins),)]
+def copy_values(op: Any, ins: list[Spec]) -> Any:
+    return ins[0].value
 
 
-def concat_values(op: Any, ins: list[Spec]) -> Any:
-    """Joined shape vectors, as exporters write them; only for a Concat whose sizes are not asked for."""
-    if len(op.outputs) > 1 or not ins or any(s.value is None for s in ins):
-        return None
-    join = np.stack if op.args.add_axis else np.concatenate
-    return join([s.value for s in ins], concat_axis(op, ins[0].ndim))
-
-
-def _same_but(a: Dims, b: Dims, axis: int) -> bool:
-    return len(a) == len(b) and all(x == y for i, (x, y) in enumerate(zip(a, b)) if i != axis)
-
-
-def gather_shape(op: Any, ins: list[Spec]) -> list[Dims]:
-    data, indices = ins[0].dims, ins[1].dims
-    axis = axis_of(op.args.axis, ins[0].ndim)
-    if op.args.match_outer:
-        if data[:axis] != indices[:axis]:
-            raise op.shape_error(ins, 1, f"the first {axis} dims of the data, {data[:axis]}, with match_outer=1")
-        indices = indices[axis:]
-    return [(*data[:axis], *indices, *data[axis + 1 :])]
-
-
-def gather_values(op: Any, ins: list[Spec]) -> Any:
-    if op.args.match_outer or ins[0].value is None or ins[1].value is None:
-        return None
-    data, indices = ins[0].value, ins[1].value
-    axis = axis_of(op.args.axis, data.ndim)
-    bad = [int(i) for i in indices.flat if not 0 <= i < data.shape[axis]]
-    if bad:
-        raise ShapeError(f"index {bad[0]} is out of range for axis {axis} of {data.shape[axis]} elements")
-    return np.take(data, indices, axis)
-
-
+for types, inplace, doc in (
+    (("Copy", "CopyCPUToGPU", "CopyGPUToCPU", "CopyFromCPUInput", "EnsureCPUOutput"), (), "A copy of the input."),
+    (("Alias",), (), "A copy of the input. In Caffe2 both blobs share memory."),
+    (("StopGradient",), IN_PLACE, "A copy of the input; training stops here."),
+):
+    declare(
+        *types,
+        inputs=1,
+        inplace=inplace,
+        shape=same_as_first,
+        values=copy_values,
+        doc=doc,
+        in_doc=("input: tensor",),
+        out_doc=("output: tensor",),
+    )
 declare(
-    "Concat",
-    inputs=(1, MANY),
-    outputs=2,
+    "AliasWithName",
+    inputs=1,
+    inplace=IN_PLACE,
     args=[
-        Arg("axis", "int", None, "axis to join along; may count from the end; without it the channels of `order`"),
-        Arg("order", "string", "NCHW", "NCHW or NHWC: the axis when `axis` is not given"),
-        Arg("add_axis", "bool", False, "join along a new axis"),
+        Arg("name", "string", "invalid_name", "a name for a runtime; not used"),
+        Arg("is_backward", "bool", False, "not used"),
     ],
-    shape=concat_shape,
-    values=concat_values,
-    doc="Joins tensors along an axis.",
-    in_doc=("X1, X2, ...: tensors that agree in all other dims",),
-    out_doc=("concat_result: tensor", "split_info: int32, each input's size along the axis"),
+    shape=same_as_first,
+    doc="A copy of the input under a name for other runtimes.",
+    in_doc=("input: tensor",),
+    out_doc=("output: tensor",),
 )
 declare(
-    "Gather",
+    "CopyOnDeviceLike",
     inputs=2,
-    args=[
-        Arg("axis", "int", 0, "axis that the indices count along; may count from the end"),
-        Arg("match_outer", "bool", False, "dims before the axis are shared by data and indices"),
-    ],
-    shape=gather_shape,
-    values=gather_values,
-    doc="Output = the slices of data at the indices.",
-    in_doc=("DATA: tensor", "INDICES: int32 or int64 of any shape"),
-    out_doc=("OUTPUT: dims before the axis, the indices' dims, dims behind the axis",),
+    shape=same_as_first,
+    doc="A copy of the input on the device of the second one: there is one device here.",
+    in_doc=("input: tensor", "dst: tensor, not read"),
+    out_doc=("output: tensor",),
 )
-
-# ---- Copy, Dropout -------------------------------------------------------------------------------------------------
-
-declare("Copy", inputs=1, shape=same_as_first, doc="A copy of the input.", in_doc=("input",), out_doc=("output",))
+declare(
+    "EnsureDense",
+    inputs=1,
+    inplace=IN_PLACE,
+    shape=ensure_dense_shape,
+    doc="A copy of the input, which has at least one dimension.",
+    in_doc=("input: tensor",),
+    out_doc=("output: tensor",),
+)
 declare(
     "Dropout",
     inputs=1,
     outputs=(1, 2),
-    inplace=[(0, 0)],
+    inplace=IN_PLACE,
     args=[
         Arg("is_test", "int", 0, "must be 1: only inference is supported"),
         Arg("ratio", "float", 0.5, "not used in a test"),

@@ -1,0 +1,1 @@
+"""Operators that pick or place slices at indices."""

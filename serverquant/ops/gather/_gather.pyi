@@ -1,0 +1,3 @@
+from serverquant.runtime._plan import Step
+
+def gather_step(axis: int, match_outer: bool, wrap: bool) -> Step: ...
