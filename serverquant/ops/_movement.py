@@ -8,7 +8,7 @@ from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import INT8, TENSOR, Spec
 from serverquant.runtime._plan import PythonStep, Step
-from serverquant.runtime.late import run_late
+from serverquant.runtime.late import late_step, run_late
 from serverquant.runtime.operator import Operator
 
 
@@ -24,6 +24,9 @@ class Movement(Operator):
         if any(spec.dtype == dtypes.STRING for spec in ins):
             return PythonStep(self._move_strings)
         return self.move(ins, outs)
+
+    def plan_late(self, ins: list[Spec], outs: list[Spec]) -> Step:
+        return late_step(self)
 
     def move(self, ins: list[Spec], outs: list[Spec]) -> Step:
         """The native step."""

@@ -7,7 +7,7 @@ from typing import Any
 from serverquant._base.errors import ServerquantError
 from serverquant.blobs._blob import Blob, check_shape
 from serverquant.blobs.spec import TENSOR, Spec
-from serverquant.runtime._plan import Plan
+from serverquant.runtime._plan import Plan, PythonStep, Step
 
 
 class LateSpec(Spec):
@@ -23,6 +23,11 @@ class LateSpec(Spec):
     @property
     def value(self) -> Any:
         return self._blob.fetch() if self.kind == TENSOR else None
+
+
+def late_step(operator: Any) -> Step:
+    """Shapes are inferred anew, with all values at hand, when it runs."""
+    return PythonStep(lambda inputs, outputs: run_late(operator, inputs, outputs))
 
 
 def run_late(operator: Any, inputs: list[Blob], outputs: list[Blob]) -> None:

@@ -22,7 +22,6 @@ from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import EMPTY, INT8, OBJECT, TENSOR, Spec
 from serverquant.blobs.store import Int8
 from serverquant.runtime._plan import PythonStep, Step
-from serverquant.runtime.late import run_late
 from serverquant.runtime.schema import MANY, Arg, Schema
 
 
@@ -118,8 +117,8 @@ class Operator:
         raise NotImplementedError
 
     def plan_late(self, ins: list[Spec], outs: list[Spec]) -> Step:
-        """The step when `infer` said None: shapes are inferred anew, with all values at hand, when it runs."""
-        return PythonStep(lambda inputs, outputs: run_late(self, inputs, outputs))
+        """The step when `infer` said None. An operator whose steps need shapes returns `late_step(self)`."""
+        return self.plan(ins, outs)
 
     # ---- checks ---------------------------------------------------------------------------------------------------
 
@@ -164,9 +163,6 @@ class PythonOperator(Operator):
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
         return PythonStep(self.call)
-
-    def plan_late(self, ins: list[Spec], outs: list[Spec]) -> Step:
-        return self.plan(ins, outs)
 
     def run(self, inputs: list[Any], outputs: list[Any]) -> None:
         raise NotImplementedError
