@@ -1,0 +1,1 @@
+"""Sums over bags of rows of an embedding table."""

@@ -1,0 +1,1 @@
+"""Half precision to and from single."""

@@ -1,0 +1,1 @@
+"""Tables of embeddings whose rows are quantized by themselves: to and from float."""

@@ -1,0 +1,1 @@
+"""Embedding tables: rows quantized by themselves, and sums over bags of rows."""
