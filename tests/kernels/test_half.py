@@ -30,4 +30,5 @@ def test_to_half(setting):
     nan = np.full(33, np.nan, np.float32)
     y = np.empty(33, np.uint16)
     _half.py_to_f16(nan, y)
-    assert np.isnan(y.view(np.float16)).all() and len(set(y.tolist())) == 1
+    assert np.isnan(y.view(np.float16)).all()
+    assert len(set(y.tolist())) == 1

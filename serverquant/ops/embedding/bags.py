@@ -20,8 +20,9 @@ from serverquant.runtime.registry import register
 class Bags(Operator):
     """DATA, then WEIGHTS if the type is weighted, INDICES, LENGTHS; last what the table's form asks for.
 
-    weights, indices, lengths, apart (scale and bias of byte tables), mapping (of pruned tables): numbers of inputs, None
-    where there is none. bits: of the table's values; 32 stands for float and float16. fused: parameters are in the rows.
+    weights, indices, lengths, apart (scale and bias of byte tables), mapping (of pruned tables): numbers of inputs,
+    None where there is none. bits: of the table's values; 32 stands for float and float16. fused: parameters are in
+    the rows.
     """
 
     apart: int | None = None
@@ -134,7 +135,7 @@ class SparseLookup(PythonOperator):
         if lengths.min(initial=0) < 0 or lengths.sum() != indices.size:
             raise ShapeError(f"lengths must be 0 or more and add up to the {indices.size} indices, not {lengths.sum()}")
         if indices.size and not 0 <= indices.min() <= indices.max() < mapping.size:
-            raise ShapeError(f"indices {indices.min()} to {indices.max()} are outside of the {mapping.size} mapped rows")
+            raise ShapeError(f"indices {indices.min()} to {indices.max()} are outside of {mapping.size} mapped rows")
         if len(inputs) != len(outputs) + 1:
             raise ShapeError(f"{len(inputs)} inputs have {len(inputs) - 1} outputs, not {len(outputs)}")
         rows = mapping[indices]

@@ -1,4 +1,4 @@
-"""Rows of few bits, rounded at random: for compressing what is sent or stored. Python bodies: no net runs them often."""
+"""Rows of few bits, rounded at random: for what is sent or stored. Python bodies: no net runs them often."""
 
 from __future__ import annotations
 

@@ -84,8 +84,8 @@ declare(
     "HalfToFused2BitRowwiseQuantized",
     inputs=1,
     shape=stored_dims,
-    doc="""Each row by its own range, two values of 4 bits or four of 2 bits a byte, the first in the low bits; columns must
-fill whole bytes. Engine GREEDY searches a range with a smaller error first.""",
+    doc="""Each row by its own range, two values of 4 bits or four of 2 bits a byte, the first in the low bits; columns
+must fill whole bytes. Engine GREEDY searches a range with a smaller error first.""",
     in_doc=("input: float (Half...: float16), ... x columns",),
     out_doc=("output: uint8, ... x (columns * bits / 8 + 4): values, scale and bias in half precision",),
 )
@@ -163,11 +163,11 @@ declare(
     inputs=1,
     args=[
         Arg("bitwidth", "int", 8, "bits of a value: 1, 2, 4 or 8"),
-        Arg("random", "bool", True, "round up or down at random, in proportion to the distance; otherwise to the nearest"),
+        Arg("random", "bool", True, "round up or down at random, in proportion to the distance; else to the nearest"),
     ],
     shape=random_dims,
-    doc="""Each row by its own range, in equal runs of values: byte i holds value i of every run, the first run in the low
-bits. A row: bits, unused values of the last run, min and max as floats, values.""",
+    doc="""Each row by its own range, in equal runs of values: byte i holds value i of every run, the first run in the
+low bits. A row: bits, unused values of the last run, min and max as floats, values.""",
     in_doc=("input: float, rows x columns",),
     out_doc=("output: uint8, rows x (10 + columns * bitwidth / 8, rounded up)",),
 )
