@@ -169,5 +169,5 @@ declare(
     outputs=(2, 3),
     doc="Maps a pruned table's indices to its rows; leaves out those that are gone, and their weights.",
     in_doc=["INDICES: int32 or int64", "LENGTHS: int32", MAP, "WEIGHTS: float, one for each index; optional"],
-    out_doc=["OUTPUT_INDICES: of INDICES' type", "OUTPUT_LENGTHS: int32", "OUTPUT_WEIGHTS: float, if there are weights"],
+    out_doc=["OUTPUT_INDICES: of INDICES' type", "OUTPUT_LENGTHS: int32", "OUTPUT_WEIGHTS: float, with WEIGHTS alone"],
 )
