@@ -45,8 +45,8 @@ def register(*types: str, engine: str = "", replace: bool = False, **rules: Any)
     A type without a schema gets one from `rules` (see `Schema`); without `inputs` and `outputs` any number goes. With
     `replace` an earlier registration is replaced, otherwise it is an error that says where that one is.
 
-        @register("Swish")
-        def swish(x, beta=1.0):
+        @register("SwishBeta")
+        def swish_beta(x, beta=1.0):
             return x / (1 + numpy.exp(-beta * x))
     """
 

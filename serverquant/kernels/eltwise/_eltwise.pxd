@@ -1,9 +1,9 @@
-"""Sums and products of arrays, int8 and plain: see eltwise.h for each formula.
+"""Sums of int8 arrays: see eltwise.h for each formula.
 
 n counts elements. All use as many threads as pay and give the same bytes on every instruction set and thread count.
 y may be one of the inputs. `relu` raises what lies below y's zero point to it.
 """
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int32_t, uint8_t
 
 cdef extern from "eltwise.h" nogil:
     # One input of a slow sum; data is uint8_t, or float when is_float (scale and zero_point then are not read).
@@ -27,21 +27,6 @@ cdef extern from "eltwise.h" nogil:
         int32_t y_zero_point
         int32_t lo
 
-    enum:
-        SQ_MAX_DIMS
-
-# Element types of the plain functions.
-cdef enum:
-    F32 = 0
-    F64 = 1
-    I32 = 2
-    I64 = 3
-
-# Their operations.
-cdef enum:
-    ADD = 0
-    MUL = 1
-
 # Server set: exactly two Int8 inputs of one shape ("fast sum").
 cdef void add_u8_fast(const uint8_t* a, float a_scale, int a_zero_point, const uint8_t* b, float b_scale,
                       int b_zero_point, uint8_t* y, float y_scale, int y_zero_point, bint relu,
@@ -58,17 +43,3 @@ cdef int add_u8_mobile_prepare(sq_add_mobile_job* job, float a_scale, int a_zero
                                int b_zero_point, float y_scale, int y_zero_point, bint relu) noexcept nogil
 cdef void add_u8_mobile(sq_add_mobile_job* job, const uint8_t* a, const uint8_t* b, uint8_t* y,
                         long long n) noexcept nogil
-
-# y = a op b, equal shapes.
-cdef void binary(int op, int dtype, const void* a, const void* b, void* y, long long n) noexcept nogil
-
-# The same over a grid of 0 <= ndim <= SQ_MAX_DIMS dims (outermost first); strides in elements, 0 = repeated; y dense.
-cdef void binary_strided(int op, int dtype, const void* a, const int64_t* a_strides, const void* b,
-                         const int64_t* b_strides, void* y, int ndim, const int64_t* dims) noexcept nogil
-
-# Old-style broadcast: a and y are (pre, mid, post), b is (mid,).
-cdef void binary_middle(int op, int dtype, const void* a, const void* b, void* y, long long pre, long long mid,
-                        long long post) noexcept nogil
-
-# y = ((x0 + x1) + x2) + ..., count >= 1 inputs.
-cdef void sum_in_order(int dtype, const void* const* inputs, int count, void* y, long long n) noexcept nogil

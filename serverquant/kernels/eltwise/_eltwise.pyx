@@ -1,10 +1,10 @@
-"""Sums and products of arrays, int8 and plain. See eltwise.h for each formula.
+"""Sums of int8 arrays. See eltwise.h for each formula.
 
 The `py_` functions run the same code on arrays, for tests and tools; the arrays must be contiguous and fit together.
 Bounds are not checked there in any build: the address of an empty array's first element is taken, never read.
 """
 cimport cython
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int32_t, uint8_t
 from libc.stdlib cimport free, malloc
 
 from serverquant._base._isa cimport level
@@ -41,36 +41,14 @@ cdef extern from "eltwise.h" nogil:
         int32_t float_hi
         int32_t lo
 
-    ctypedef struct sq_binary_job:
-        const void* a
-        const void* b
-        void* y
-
-    ctypedef struct sq_strided_job:
-        const void* a
-        const void* b
-        void* y
-        int ndim
-        int64_t* dims
-        int64_t* a_strides
-        int64_t* b_strides
-
-    ctypedef struct sq_sum_job:
-        const void* const* inputs
-        int count
-        void* y
-
     int sq_add_mobile_prepare(sq_add_mobile_job* job, float a_scale, int32_t a_zero_point, float b_scale,
                               int32_t b_zero_point, float y_scale)
-    void sq_strided_collapse(sq_strided_job* job)
 
 # Inner borders of ranges: whole blocks of the fast sum, and whole cache lines of bytes.
 cdef enum:
     ALIGN = 64
 
 cdef range_fn[3] ADD_U8_FAST, SUM_U8_SLOW, ADD_U8_MOBILE
-cdef range_fn[2][4][3] BINARY, STRIDED   # [op][dtype][level]
-cdef range_fn[4][3] SUM                  # [dtype][level]
 
 
 cdef int _choose_rows() except -1:
@@ -79,11 +57,6 @@ cdef int _choose_rows() except -1:
     fill_levels(ADD_U8_FAST, rows, count, b"add_u8_fast")
     fill_levels(SUM_U8_SLOW, rows, count, b"sum_u8_slow")
     fill_levels(ADD_U8_MOBILE, rows, count, b"add_u8_mobile")
-    for dtype, name in enumerate((b"f32", b"f64", b"i32", b"i64")):
-        for op, verb in enumerate((b"add_", b"mul_")):
-            fill_levels(BINARY[<int>op][<int>dtype], rows, count, verb + name)
-            fill_levels(STRIDED[<int>op][<int>dtype], rows, count, verb + b"strided_" + name)
-        fill_levels(SUM[<int>dtype], rows, count, b"sum_" + name)
     return 0
 
 
@@ -146,51 +119,6 @@ cdef void add_u8_mobile(sq_add_mobile_job* job, const uint8_t* a, const uint8_t*
     parallel_range(ADD_U8_MOBILE[level()], job, n, ALIGN, team_size(n))
 
 
-cdef void binary(int op, int dtype, const void* a, const void* b, void* y, long long n) noexcept nogil:
-    cdef sq_binary_job job
-    job.a = a
-    job.b = b
-    job.y = y
-    parallel_range(BINARY[op][dtype][level()], &job, n, ALIGN, team_size(n))
-
-
-cdef void binary_strided(int op, int dtype, const void* a, const int64_t* a_strides, const void* b,
-                         const int64_t* b_strides, void* y, int ndim, const int64_t* dims) noexcept nogil:
-    cdef sq_strided_job job
-    cdef long long n = 1
-    cdef int d
-    job.a = a
-    job.b = b
-    job.y = y
-    job.ndim = ndim
-    for d in range(ndim):
-        job.dims[d] = dims[d]
-        job.a_strides[d] = a_strides[d]
-        job.b_strides[d] = b_strides[d]
-        n *= dims[d]
-    if n == 0:
-        return
-    sq_strided_collapse(&job)
-    parallel_range(STRIDED[op][dtype][level()], &job, n, ALIGN, team_size(n))
-
-
-cdef void binary_middle(int op, int dtype, const void* a, const void* b, void* y, long long pre, long long mid,
-                        long long post) noexcept nogil:
-    cdef int64_t[3] dims, a_strides, b_strides
-    dims[0], dims[1], dims[2] = pre, mid, post
-    a_strides[0], a_strides[1], a_strides[2] = mid * post, post, 1
-    b_strides[0], b_strides[1], b_strides[2] = 0, 1, 0
-    binary_strided(op, dtype, a, a_strides, b, b_strides, y, 3, dims)
-
-
-cdef void sum_in_order(int dtype, const void* const* inputs, int count, void* y, long long n) noexcept nogil:
-    cdef sq_sum_job job
-    job.inputs = inputs
-    job.count = count
-    job.y = y
-    parallel_range(SUM[dtype][level()], &job, n, ALIGN, team_size(n * count))
-
-
 @cython.boundscheck(False)
 def py_add_u8_fast(const uint8_t[::1] a, tuple a_q, const uint8_t[::1] b, tuple b_q, uint8_t[::1] y, tuple y_q,
                    bint relu) -> None:
@@ -231,51 +159,3 @@ def py_sum_u8_slow(list inputs, tuple mid_q, int bits, bint float_signed, uint8_
                     y.shape[0])
     finally:
         free(native)
-
-
-_DTYPES = {"float32": F32, "float64": F64, "int32": I32, "int64": I64}
-_OPS = {"add": ADD, "mul": MUL}
-
-
-@cython.boundscheck(False)
-def py_binary(str op, a, b, y) -> None:
-    """y = a op b over equal shapes; op "add" or "mul"."""
-    cdef const uint8_t[::1] a_bytes = a.reshape(-1).view("uint8")
-    cdef const uint8_t[::1] b_bytes = b.reshape(-1).view("uint8")
-    cdef uint8_t[::1] y_bytes = y.reshape(-1).view("uint8")
-    binary(_OPS[op], _DTYPES[y.dtype.name], &a_bytes[0], &b_bytes[0], &y_bytes[0], y.size)
-
-
-@cython.boundscheck(False)
-def py_binary_strided(str op, a, list a_strides, b, list b_strides, y) -> None:
-    """y = a op b over y's shape; strides in elements, one per dim of y."""
-    cdef const uint8_t[::1] a_bytes = a.reshape(-1).view("uint8")
-    cdef const uint8_t[::1] b_bytes = b.reshape(-1).view("uint8")
-    cdef uint8_t[::1] y_bytes = y.reshape(-1).view("uint8")
-    cdef int64_t[SQ_MAX_DIMS] dims, sa, sb
-    cdef int d
-    for d in range(y.ndim):
-        dims[d], sa[d], sb[d] = y.shape[d], a_strides[d], b_strides[d]
-    binary_strided(_OPS[op], _DTYPES[y.dtype.name], &a_bytes[0], sa, &b_bytes[0], sb, &y_bytes[0], y.ndim, dims)
-
-
-@cython.boundscheck(False)
-def py_binary_middle(str op, a, b, y, long long pre, long long mid, long long post) -> None:
-    """a, y: (pre, mid, post); b: (mid,)."""
-    cdef const uint8_t[::1] a_bytes = a.reshape(-1).view("uint8")
-    cdef const uint8_t[::1] b_bytes = b.reshape(-1).view("uint8")
-    cdef uint8_t[::1] y_bytes = y.reshape(-1).view("uint8")
-    binary_middle(_OPS[op], _DTYPES[y.dtype.name], &a_bytes[0], &b_bytes[0], &y_bytes[0], pre, mid, post)
-
-
-@cython.boundscheck(False)
-def py_sum_in_order(list inputs, y) -> None:
-    """y = ((x0 + x1) + x2) + ... over equal shapes; at most 64 inputs here."""
-    cdef const void* native[64]
-    cdef const uint8_t[::1] data
-    cdef uint8_t[::1] y_bytes = y.reshape(-1).view("uint8")
-    cdef int i
-    for i, x in enumerate(inputs):
-        data = x.reshape(-1).view("uint8")
-        native[i] = &data[0]
-    sum_in_order(_DTYPES[y.dtype.name], native, len(inputs), &y_bytes[0], y.size)

@@ -45,31 +45,3 @@ int sq_add_mobile_prepare(sq_add_mobile_job* job, float a_scale, int32_t a_zero_
     job->bias = -(job->a_multiplier * a_zero_point + job->b_multiplier * b_zero_point);
     return 0;
 }
-
-static int sq_joins(const int64_t* strides, const int64_t* dims, int inner) {
-    return strides[inner - 1] == strides[inner] * dims[inner];
-}
-
-void sq_strided_collapse(sq_strided_job* job) {
-    int kept = 0;
-    for (int d = 0; d < job->ndim; d++) {
-        if (job->dims[d] == 1) continue;
-        job->dims[kept] = job->dims[d];
-        job->a_strides[kept] = job->a_strides[d];
-        job->b_strides[kept] = job->b_strides[d];
-        kept++;
-        const int last = kept - 1;
-        if (last > 0 && sq_joins(job->a_strides, job->dims, last) && sq_joins(job->b_strides, job->dims, last)) {
-            kept = last;
-            job->dims[kept - 1] *= job->dims[kept];
-            job->a_strides[kept - 1] = job->a_strides[kept];
-            job->b_strides[kept - 1] = job->b_strides[kept];
-        }
-    }
-    if (kept == 0) { /* one element */
-        job->dims[0] = 1;
-        job->a_strides[0] = job->b_strides[0] = 0;
-        kept = 1;
-    }
-    job->ndim = kept;
-}

@@ -1,4 +1,4 @@
-/* Sums and products of arrays: int8 with quantization parameters, and plain numbers.
+/* Sums of int8 arrays with quantization parameters.
  *
  * Items are output elements. y may be one of the inputs (same address, same shape); else arrays do not overlap.
  * s = scale, z = zero point, q = stored byte, rne = round half to even, f32() = rounded to single precision.
@@ -17,9 +17,6 @@
  *   add_u8_mobile  Mobile set: acc = qa*ma + qb*mb + bias in int32;
  *                  y = clamp((acc >> shift) + (((acc & mask) - (acc < 0)) > mask >> 1) + zy, lo, 255),
  *                  mask = 2^shift - 1.
- *   add_T, mul_T   y = a + b, a * b. T: f32, f64, i32, i64 (integers wrap).
- *   add_strided_T, mul_strided_T   the same over a grid: a and b at their strides (0 = repeated), y dense.
- *   sum_T          ((x0 + x1) + x2) + ...
  */
 #ifndef SERVERQUANT_ELTWISE_H
 #define SERVERQUANT_ELTWISE_H
@@ -65,36 +62,9 @@ typedef struct {
     int32_t y_zero_point, lo;
 } sq_add_mobile_job;
 
-typedef struct {
-    const void* a;
-    const void* b;
-    void* y;
-} sq_binary_job;
-
-enum { SQ_MAX_DIMS = 16 };
-
-typedef struct {
-    const void* a;
-    const void* b;
-    void* y;
-    int ndim;                        /* 1..SQ_MAX_DIMS */
-    int64_t dims[SQ_MAX_DIMS];       /* outermost first, each > 0 */
-    int64_t a_strides[SQ_MAX_DIMS];  /* elements */
-    int64_t b_strides[SQ_MAX_DIMS];
-} sq_strided_job;
-
-typedef struct {
-    const void* const* inputs;
-    int count;                       /* >= 1 */
-    void* y;
-} sq_sum_job;
-
 /* Fills multipliers, bias and shift. Returns -1 when a scale ratio lies outside [2^-14, 2^8). */
 int sq_add_mobile_prepare(sq_add_mobile_job* job, float a_scale, int32_t a_zero_point, float b_scale,
                           int32_t b_zero_point, float y_scale);
-
-/* Joins neighbouring dims that both inputs walk in one stride, and drops dims of 1. */
-void sq_strided_collapse(sq_strided_job* job);
 
 extern const sq_row sq_eltwise_rows[];
 extern const int sq_eltwise_row_count;

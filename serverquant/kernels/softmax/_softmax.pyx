@@ -1,4 +1,4 @@
-"""Softmax of rows, and its exponential. See softmax.h.
+"""Softmax of rows. See softmax.h.
 
 The `py_` functions run the same code on contiguous arrays, for tests and tools.
 Bounds are not checked there in any build: the address of an empty array's first element is taken, never read.
@@ -31,10 +31,9 @@ cdef extern from "softmax.h" nogil:
 cdef enum:
     EXP_WORK = 8
 
-cdef range_fn[3] SOFTMAX, EXP, SOFTMAX_U8
+cdef range_fn[3] SOFTMAX, SOFTMAX_U8
 
 fill_levels(SOFTMAX, sq_softmax_rows, sq_softmax_row_count, b"softmax_f32")
-fill_levels(EXP, sq_softmax_rows, sq_softmax_row_count, b"exp_f32")
 fill_levels(SOFTMAX_U8, sq_softmax_rows, sq_softmax_row_count, b"softmax_u8")
 
 
@@ -53,14 +52,6 @@ cdef void softmax_f32(const float* x, float* y, long long rows, long long d) noe
         parallel_range(SOFTMAX[level()], &job, rows, align, team_size(rows * d * EXP_WORK))
 
 
-cdef void exp_f32(const float* x, float* y, long long n) noexcept nogil:
-    cdef sq_softmax_job job
-    job.x = x
-    job.y = y
-    job.d = 1
-    parallel_range(EXP[level()], &job, n, 16, team_size(n * EXP_WORK))
-
-
 cdef void softmax_u8(const uint8_t* x, uint8_t* y, long long rows, long long d, const uint32_t* table) noexcept nogil:
     cdef sq_softmax_u8_job job
     job.x = x
@@ -74,11 +65,6 @@ cdef void softmax_u8(const uint8_t* x, uint8_t* y, long long rows, long long d, 
 @cython.boundscheck(False)
 def py_softmax_f32(const float[:, ::1] x, float[:, ::1] y) -> None:
     softmax_f32(&x[0, 0], &y[0, 0], x.shape[0], x.shape[1])
-
-
-@cython.boundscheck(False)
-def py_exp_f32(const float[::1] x, float[::1] y) -> None:
-    exp_f32(&x[0], &y[0], x.shape[0])
 
 
 @cython.boundscheck(False)

@@ -2,12 +2,6 @@
 #define SQ_NAME(op) SQ_CONCAT(sq_##op, SQ_SUFFIX)
 #define SQ_LANES SQ_SOFTMAX_LANES
 
-static void SQ_NAME(exp_f32)(const void* job, long long begin, long long end) {
-    const sq_softmax_job j = *(const sq_softmax_job*)job;
-#pragma GCC ivdep
-    for (long long i = begin; i < end; i++) j.y[i] = sq_exp(j.x[i]);
-}
-
 /* Order changes nothing in a maximum (the sign of a zero apart, which the subtraction forgets). */
 static float SQ_NAME(row_max)(const float* x, long long d) {
     float m[SQ_LANES];

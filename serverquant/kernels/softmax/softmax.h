@@ -1,9 +1,8 @@
 /* Softmax of rows. Items are rows of d floats; y may be x.
  *
- *   softmax_f32   m = largest of the row, NaN passed over; e[i] = exp(f32(x[i] - m)), our own exponential (scalar.h);
+ *   softmax_f32   m = largest of the row, NaN passed over; e[i] = exp(f32(x[i] - m)), our own exponential (elementary.h);
  *                 sixteen partial sums: number k adds e[k], e[k+16], e[k+32], ... in that order; they are combined
  *                 by halves: k with k+8, then k+4, k+2, k+1; y[i] = f32(e[i] / sum).
- *   exp_f32       the exponential alone; items are elements
  *   softmax_u8    the mobile set's: t[i] = table[x[i] + 255 - largest of the row], y[i] = min(255, (256 * t[i] + h) / s)
  *                 with s = sum of t modulo 2^32 and h = s / 2, whole numbers
  *   A row with NaN or +inf, or of -inf alone, becomes all NaN.

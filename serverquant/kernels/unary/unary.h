@@ -1,8 +1,6 @@
-/* One input, one output, element by element. Items are elements; y may be x.
+/* One input, one output, element by element: y[i] = f(x[i]); y may be x where both have one type. Items are elements.
  *
- *   relu_f32   x < 0 ? 0 : x, so that -0.0 and NaN stay
- *   clip_f32   x < lo ? lo : x, then > hi ? hi: NaN stays; hi wins where lo > hi
- *   relu_u8    max(x, zero point)
+ * maps.inc says what f is, for every map and data type; a and b are its parameters. relu_u8: max(x, zero point).
  */
 #ifndef SERVERQUANT_UNARY_H
 #define SERVERQUANT_UNARY_H
@@ -12,9 +10,11 @@
 #include "serverquant/rows.h"
 
 typedef struct {
-    const float* x;
-    float* y;
-    float lo, hi;      /* of clip */
+    const void* x;
+    void* y;
+    float a, b;
+    int64_t n; /* of mod */
+    int32_t flag;
 } sq_unary_job;
 
 typedef struct {

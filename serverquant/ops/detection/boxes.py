@@ -11,17 +11,14 @@ from typing import Any
 import numpy as np
 
 from serverquant._base.errors import ArgumentError
-from serverquant.kernels.softmax import _softmax
+from serverquant.kernels.unary import _unary
 
 LOG_SIZE_MAX = np.float32(math.log(1000 / 16))  # a box grows to at most so much, in logarithms
 
 
 def exp(x: np.ndarray) -> np.ndarray:
     """The library's own exponential: the same bits on every machine."""
-    flat = np.ascontiguousarray(x, np.float32).ravel()
-    out = np.empty_like(flat)
-    _softmax.py_exp_f32(flat, out)
-    return out.reshape(x.shape)
+    return _unary.py_map("exp_f32", np.asarray(x, np.float32))
 
 
 def best(scores: np.ndarray, n: int) -> np.ndarray:

@@ -2,22 +2,24 @@
 from libc.stdint cimport int64_t, uint8_t
 
 from serverquant.blobs._blob cimport SQ_INT8, SQ_OK, sq_step, sq_tensor
+from serverquant.kernels.binary._binary cimport Kernel, binary_middle, find_kernel, fold
 from serverquant.kernels.eltwise._eltwise cimport (
-    ADD,
-    F32,
     add_u8_fast,
     add_u8_mobile,
     add_u8_mobile_prepare,
-    binary_middle,
     sq_add_mobile_job,
     sq_slow_input,
-    sum_in_order,
     sum_u8_slow,
 )
 from serverquant.kernels.quantize._quantize cimport dequantize_u8
 from serverquant.ops.dnnlowp._params cimport Params, fill, of_input, of_output, room
 from serverquant.qparams._choose cimport choose_c
 from serverquant.runtime._plan cimport Step, fail
+
+cdef Kernel ADD, SUM
+
+find_kernel(&ADD, "add_f32")
+find_kernel(&SUM, "sum_f32")
 
 
 cdef struct Sum:
@@ -79,9 +81,9 @@ cdef void float_sum(const Sum* c, sq_step* s, const sq_slow_input* inputs, float
             dequantize_u8(<uint8_t*>inputs[i].data, total + (i + 1) * stride, s.in_[i].shape.size, inputs[i].scale,
                           inputs[i].zero_point)
     if c.mid:
-        binary_middle(ADD, F32, parts[0], parts[1], total, n // (c.mid * c.post) if n else 0, c.mid, c.post)
+        binary_middle(&ADD, parts[0], parts[1], total, n // (c.mid * c.post) if n else 0, c.mid, c.post)
     else:
-        sum_in_order(F32, parts, s.n_in, total, n)
+        fold(&SUM, parts, s.n_in, total, n)
 
 
 cdef void add_up(const Sum* c, sq_step* s, const sq_slow_input* inputs, uint8_t* out, float scale, int zero_point,

@@ -1,46 +1,58 @@
-"""Sums and products of float, double, int32 and int64 tensors."""
+"""Sums, products, comparisons and logic of plain tensors."""
 
 from __future__ import annotations
 
 from serverquant.blobs import dtypes
-from serverquant.blobs.spec import INT8, Spec
+from serverquant.blobs.spec import TENSOR, Spec
+from serverquant.ops._types import expect_alike, kernel_of
 from serverquant.ops.eltwise import _eltwise
-from serverquant.ops.eltwise.broadcast import old_rule, strides
+from serverquant.ops.eltwise.broadcast import binary_grid
+from serverquant.ops.eltwise.maps import BINARIES, FOLDS
 from serverquant.runtime._plan import Step
 from serverquant.runtime.operator import Operator
 from serverquant.runtime.registry import register
 
-NUMBERS = ("float", "double", "int32", "int64")
 
-
-class Arithmetic(Operator):
-    """Inputs are plain tensors of one numeric type."""
+@register(
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "LT",
+    "LE",
+    "GT",
+    "GE",
+    "EQ",
+    "NE",
+    "And",
+    "Or",
+    "Xor",
+    "BitwiseAnd",
+    "BitwiseOr",
+    "BitwiseXor",
+)
+class Binary(Operator):
+    """C = f(A, B), with Caffe2's old broadcast rule (`broadcast=1`) or numpy's."""
 
     def check_types(self, ins: list[Spec]) -> None:
-        self.expect(ins, 0, *NUMBERS)
-        for i in range(1, len(ins)):
-            if ins[i].kind == INT8 or ins[i].dtype != ins[0].dtype:
-                self.expect(ins, i, dtypes.name(ins[0].dtype))
+        expect_alike(self, ins, *BINARIES[self.type].types)
 
-
-@register("Add", "Mul")
-class Binary(Arithmetic):
-    """C = A op B, with Caffe2's old broadcast rule (`broadcast=1`) or numpy's."""
+    def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
+        return (dtypes.BOOL, TENSOR) if BINARIES[self.type].bool_out else super().output_type(ins, i)
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
-        if ins[0].dims == ins[1].dims:
-            return _eltwise.binary_step(self.type, ins[0].dtype)
-        if self.args.broadcast:
-            return _eltwise.middle_step(self.type, ins[0].dtype, *old_rule(self, ins))
-        joint = outs[0].dims
-        return _eltwise.strided_step(
-            self.type, ins[0].dtype, joint, strides(ins[0].dims, joint), strides(ins[1].dims, joint)
-        )
+        found = BINARIES[self.type]
+        whole = self.type == "Div" and ins[0].dtype in (dtypes.INT32, dtypes.INT64)
+        grid = binary_grid(self, ins, outs[0].dims)
+        return _eltwise.grid_step(kernel_of(found.stem, ins[0]), *grid, swapped=found.swapped, no_zeros=whole)
 
 
-@register("Sum")
-class Sum(Arithmetic):
-    """The inputs added from left to right."""
+@register("Sum", "SumRelu", "SumInt", "Mean", "Max", "Min")
+class Fold(Operator):
+    """The inputs joined from left to right."""
+
+    def check_types(self, ins: list[Spec]) -> None:
+        expect_alike(self, ins, *FOLDS[self.type].types)
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
-        return _eltwise.sum_step(ins[0].dtype, len(ins))
+        return _eltwise.fold_step(kernel_of(FOLDS[self.type].stem, ins[0]), len(ins))

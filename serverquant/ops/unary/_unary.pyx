@@ -1,42 +1,23 @@
 """Native steps of the unary operators."""
-from libc.stdint cimport uint8_t
+from libc.stdint cimport int64_t, uint8_t
 
 from serverquant.blobs._blob cimport SQ_OK, sq_step, sq_tensor
-from serverquant.kernels.unary._unary cimport clip_f32, relu_f32, relu_u8
+from serverquant.kernels.unary._unary cimport Map, find_map, relu_u8, run_map
 from serverquant.runtime._plan cimport Step, fail
 
 
-cdef int run_relu(sq_step* s) noexcept nogil:
-    relu_f32(<const float*>s.in_[0].data, <float*>s.out[0].data, s.in_[0].shape.size)
+cdef int run_unary(sq_step* s) noexcept nogil:
+    run_map(<Map*>s.ctx, s.in_[0].data, s.out[0].data, s.in_[0].shape.size)
     return SQ_OK
 
 
-def relu_step() -> Step:
-    """Y = max(X, 0) on floats."""
+def map_step(str kernel, float a=0, float b=0, int64_t n=1, bint flag=False) -> Step:
+    """A map of kernels/unary/maps.inc, by name, and its parameters."""
     cdef Step step = Step()
-    step.c.run = run_relu
+    find_map(<Map*>step.new_context(sizeof(Map)), kernel, a, b, n, flag)
+    step.c.run = run_unary
     step.c.rows = 1
-    step.kernel = "relu_f32"
-    return step
-
-
-cdef struct Clip:
-    float lo, hi
-
-cdef int run_clip(sq_step* s) noexcept nogil:
-    cdef Clip* c = <Clip*>s.ctx
-    clip_f32(<const float*>s.in_[0].data, <float*>s.out[0].data, s.in_[0].shape.size, c.lo, c.hi)
-    return SQ_OK
-
-
-def clip_step(float lo, float hi) -> Step:
-    """Y = min(max(X, lo), hi) on floats."""
-    cdef Step step = Step()
-    cdef Clip* c = <Clip*>step.new_context(sizeof(Clip))
-    c.lo, c.hi = lo, hi
-    step.c.run = run_clip
-    step.c.rows = 1
-    step.kernel = "clip_f32"
+    step.kernel = kernel
     return step
 
 

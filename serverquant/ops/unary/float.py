@@ -1,13 +1,74 @@
-"""Unary operators on float tensors."""
+"""Unary operators on plain tensors."""
 
 from __future__ import annotations
 
 from serverquant._base.errors import ArgumentError
-from serverquant.blobs.spec import Spec
+from serverquant.blobs import dtypes
+from serverquant.blobs.spec import TENSOR, Spec
+from serverquant.ops._types import kernel_of
 from serverquant.ops.unary import _unary
+from serverquant.ops.unary.maps import MAPS
 from serverquant.runtime._plan import Step
 from serverquant.runtime.operator import Operator
 from serverquant.runtime.registry import register
+
+
+@register(
+    "Abs",
+    "Acos",
+    "Asin",
+    "Atan",
+    "Cbrt",
+    "Ceil",
+    "Cos",
+    "Cosh",
+    "Cube",
+    "Elu",
+    "Erf",
+    "Exp",
+    "Floor",
+    "HardSigmoid",
+    "LeakyRelu",
+    "Log",
+    "Logit",
+    "Mish",
+    "Negative",
+    "Reciprocal",
+    "ReluN",
+    "Rsqrt",
+    "Scale",
+    "Selu",
+    "Sigmoid",
+    "Sign",
+    "Sin",
+    "Sinh",
+    "Softplus",
+    "Softsign",
+    "Sqr",
+    "Sqrt",
+    "Swish",
+    "Tan",
+    "Tanh",
+    "ThresholdedRelu",
+)
+class MapOperator(Operator):
+    """Y = f(X) element by element, as maps.py says."""
+
+    def check_types(self, ins: list[Spec]) -> None:
+        self.expect(ins, 0, *MAPS[self.type].types)
+
+    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
+        found = MAPS[self.type]
+        return _unary.map_step(kernel_of(found.stem, ins[0]), *(getattr(self.args, arg.name) for arg in found.args))
+
+
+@register("Clip")
+class Clip(MapOperator):
+    """Y = min(max(X, min), max)."""
+
+    def setup(self) -> None:
+        if self.args.min > self.args.max:
+            raise ArgumentError(f"argument min ({self.args.min}) must not exceed max ({self.args.max})")
 
 
 @register("Relu")
@@ -17,18 +78,88 @@ class Relu(Operator):
     takes = "float"
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
-        return _unary.relu_step()
+        return _unary.map_step("relu_f32")
 
 
-@register("Clip")
-class Clip(Operator):
-    """Y = min(max(X, min), max)."""
+@register("Gelu")
+class Gelu(Operator):
+    """Y = X * (share of a normal distribution below X)."""
 
     takes = "float"
 
-    def setup(self) -> None:
-        if self.args.min > self.args.max:
-            raise ArgumentError(f"argument min ({self.args.min}) must not exceed max ({self.args.max})")
+    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
+        return _unary.map_step("fast_gelu_f32" if self.args.fast_gelu else "gelu_f32")
+
+
+@register("IsNaN")
+class IsNaN(Operator):
+    """Y = (X is NaN), as uint8."""
+
+    takes = "float|double"
+
+    def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
+        return dtypes.UINT8, TENSOR
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
-        return _unary.clip_step(self.args.min, self.args.max)
+        return _unary.map_step(kernel_of("is_nan", ins[0]))
+
+
+@register("ReplaceNaN")
+class ReplaceNaN(Operator):
+    """Y = X, and `value` where X is NaN."""
+
+    takes = "float|double"
+
+    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
+        return _unary.map_step(kernel_of("replace_nan", ins[0]), self.args.value)
+
+
+@register("Not")
+class Not(Operator):
+    """Y = not X."""
+
+    takes = "bool"
+
+    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
+        return _unary.map_step("not_b8")
+
+
+@register("Mod")
+class Mod(Operator):
+    """Y = the rest of X / divisor."""
+
+    takes = "int32|int64"
+
+    def setup(self) -> None:
+        if self.args.divisor == 0:
+            raise ArgumentError("needs argument divisor, which must not be 0")
+
+    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
+        flag = self.args.sign_follow_divisor
+        return _unary.map_step(kernel_of("mod", ins[0]), n=self.args.divisor, flag=flag)
+
+
+@register("FloatToHalf")
+class FloatToHalf(Operator):
+    """Y = X in half precision."""
+
+    takes = "float"
+
+    def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
+        return dtypes.FLOAT16, TENSOR
+
+    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
+        return _unary.map_step("half_of_f32")
+
+
+@register("HalfToFloat")
+class HalfToFloat(Operator):
+    """Y = X in single precision."""
+
+    takes = "float16"
+
+    def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
+        return dtypes.FLOAT, TENSOR
+
+    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
+        return _unary.map_step("f32_of_half")

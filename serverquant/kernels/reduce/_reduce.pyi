@@ -1,0 +1,9 @@
+from typing import Any
+
+import numpy as np
+
+from serverquant.kernels.row import KernelRow
+
+def rows() -> list[KernelRow]: ...
+def py_reduce(name: str, x: Any, y: np.ndarray | None = None) -> np.ndarray: ...
+def py_top_k(x: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
