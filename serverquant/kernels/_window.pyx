@@ -16,7 +16,8 @@ cdef _spread(name: str, values, int dims, int64_t least, int64_t* out):
 cdef class Window:
     """A window that slides over 1 to 3 spatial dimensions. Never changed after it was made.
 
-    in_sizes, kernel, strides, dilations: an entry a dimension; pads: all starts, then all ends.
+    in_sizes, kernel, strides, dilations: an entry a dimension; pads: all starts, then all ends; negative ones leave out
+    pixels at the edges.
     out_sizes: given by operators whose rule is not `floor((in + pads - extent) / stride) + 1`.
     """
 
@@ -34,7 +35,7 @@ cdef class Window:
         _spread("dilation", dilations or (1,) * dims, dims, 1, self.raw.dilation)
         if len(pads) != 2 * dims:
             raise ArgumentError(f"pads has {len(pads)} entries for {dims} spatial dimensions; it takes {2 * dims}")
-        _spread("pad", pads[:dims], dims, 0, self.raw.pad)
+        _spread("pad", pads[:dims], dims, -2**31, self.raw.pad)
         self.in_sizes = tuple(in_sizes)
         self.out_sizes = tuple(out_sizes) if out_sizes is not None else self._floor_sizes(pads[dims:])
         _spread("the output size", self.out_sizes, dims, 0, self.raw.out)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 NOT_SET, VALID, SAME, CAFFE = 0, 1, 2, 3
 
 
-def _forms(name: str, plural: str, what: str, default: str) -> list[Arg]:
+def axis_forms(name: str, plural: str, what: str, default: str) -> list[Arg]:
+    """The forms in which a net gives a number for each spatial dimension."""
     return [
         Arg(plural, "ints", None, f"{what}, one for each spatial dimension; {default}"),
         Arg(name, "int", None, f"{plural} of a 2-D window, both the same"),
@@ -29,17 +30,24 @@ def _forms(name: str, plural: str, what: str, default: str) -> list[Arg]:
     ]
 
 
+def pad_forms() -> list[Arg]:
+    """The same for pads."""
+    return [
+        Arg("pads", "ints", None, "padding: all starts, then all ends; 0 when missing"),
+        Arg("pad", "int", None, "pads of a 2-D window, all the same"),
+        Arg("pad_t", "int", None, "pads of a 2-D window: top, together with the other three"),
+        Arg("pad_l", "int", None, "pads of a 2-D window: left"),
+        Arg("pad_b", "int", None, "pads of a 2-D window: bottom"),
+        Arg("pad_r", "int", None, "pads of a 2-D window: right"),
+    ]
+
+
 ORDER_ARG = Arg("order", "string", "NCHW", "NCHW (channels before the image's dimensions) or NHWC (behind them)")
 WINDOW_ARGS = [
-    *_forms("kernel", "kernels", "sizes of the window", "needed, in one of these forms"),
-    *_forms("stride", "strides", "steps of the window", "1 when missing"),
-    *_forms("dilation", "dilations", "distances between the window's elements", "1 when missing"),
-    Arg("pads", "ints", None, "padding: all starts, then all ends; 0 when missing"),
-    Arg("pad", "int", None, "pads of a 2-D window, all the same"),
-    Arg("pad_t", "int", None, "pads of a 2-D window: top, together with the other three"),
-    Arg("pad_l", "int", None, "pads of a 2-D window: left"),
-    Arg("pad_b", "int", None, "pads of a 2-D window: bottom"),
-    Arg("pad_r", "int", None, "pads of a 2-D window: right"),
+    *axis_forms("kernel", "kernels", "sizes of the window", "needed, in one of these forms"),
+    *axis_forms("stride", "strides", "steps of the window", "1 when missing"),
+    *axis_forms("dilation", "dilations", "distances between the window's elements", "1 when missing"),
+    *pad_forms(),
     Arg("legacy_pad", "int", 0, "0: the pads given; 1: none (VALID); 2: as many as keep ceil(size / stride) outputs "
         "(SAME); 3: Caffe's pools, which round the output size up"),
     ORDER_ARG,
@@ -95,9 +103,8 @@ class WindowArgs:
         if self.legacy_pad == SAME:
             out = -(-size // stride)
             need = (out - 1) * stride + extent - size
-            if need < 0:
-                raise ArgumentError(f"legacy_pad 2 (SAME) cannot take a window of {extent} with stride {stride}")
-            return need // 2, need - need // 2, out
+            head = int(need / 2)  # negative where the stride exceeds the window: pixels at the edges are left out
+            return head, need - head, out
         if self.legacy_pad == CAFFE:
             return _caffe_axis(size, extent, stride, before)
         if size + before + behind < extent:
@@ -137,6 +144,27 @@ def read_window(op: Operator) -> WindowArgs:
     )
     _check_legacy(window)
     return window
+
+
+def read_transposed_window(op: Operator) -> tuple[WindowArgs, Dims]:
+    """The window of a transposed convolution, and what is added behind each axis of its output (adjs)."""
+    kernel = _axes(op, "kernel", "kernels", None)
+    if kernel is None:
+        raise ArgumentError("the window's size is missing: give kernel, kernel_h and kernel_w, or kernels")
+    n = len(kernel)
+    window = WindowArgs(
+        kernel=_checked(kernel, "kernel", 1),
+        strides=_checked(_axes(op, "stride", "strides", n) or (1,) * n, "stride", 1),
+        pads=_checked(_pads(op, n) or (0,) * (2 * n), "pad", 0),
+        dilations=(1,) * n,
+        legacy_pad=op.args.legacy_pad,
+        nhwc=read_order(op),
+    )
+    _check_legacy(window)
+    adjs = _checked(_axes(op, "adj", "adjs", n) or (0,) * n, "adj", 0)
+    if any(a > s for a, s in zip(adjs, window.strides)):
+        raise ArgumentError(f"adjs {list(adjs)} must not exceed the strides {list(window.strides)}")
+    return window, adjs
 
 
 def read_order(op: Operator) -> bool:

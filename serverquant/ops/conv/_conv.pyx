@@ -31,6 +31,7 @@ cdef extern from "pairs.h" nogil:
 
 cdef struct FloatConv:
     sq_conv_f32 conv
+    bint relu
     const sq_packed_f32* weight     # NULL: nothing was packed yet
     unsigned long long version
 
@@ -49,15 +50,15 @@ cdef int run_float(sq_step* s) noexcept nogil:
     scratch = s.scratch(s, conv_f32_scratch(&c.conv, team))
     if scratch == NULL:
         return fail(s, "no memory for the convolution's scratch")
-    conv_f32(&c.conv, c.weight, <const float*>s.in_[0].data, bias, False, <float*>s.out[0].data, scratch, team)
+    conv_f32(&c.conv, c.weight, <const float*>s.in_[0].data, bias, c.relu, <float*>s.out[0].data, scratch, team)
     return SQ_OK
 
 
-def float_step(ConvF32 conv) -> Step:
-    """Y = convolution of X, floats; prepare with `set_float_weight`."""
+def float_step(ConvF32 conv, *, bint relu=False) -> Step:
+    """Y = convolution of X, floats, then max(Y, 0) with `relu`; prepare with `set_float_weight`."""
     cdef Step step = Step()
     cdef FloatConv* c = <FloatConv*>step.new_context(sizeof(FloatConv))
-    c.conv = conv.raw
+    c.conv, c.relu = conv.raw, relu
     step.c.run = run_float
     step.c.rows = 1
     step.kernel = conv.kernel

@@ -25,7 +25,7 @@ def float_conv(op: Any, ins: list[Spec]) -> ConvF32:
     return ConvF32(window, batch, channels, ins[1].dims[0], op.group, "NHWC" if op.window.nhwc else "NCHW")
 
 
-@register("Conv")
+@register("Conv", "Conv1D", "Conv2D", "Conv3D", "ConvRelu")
 class Conv(Operator):
     """Y = convolution of X with the filter, + bias. All float, NCHW or NHWC, one to three spatial dimensions."""
 
@@ -36,7 +36,7 @@ class Conv(Operator):
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
         conv = float_conv(self, ins)
-        step = _conv.float_step(conv)
+        step = _conv.float_step(conv, relu=self.type == "ConvRelu")
         step.prepare = partial(self.prepare, step, conv)
         return step
 

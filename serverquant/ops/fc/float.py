@@ -8,7 +8,7 @@ from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import Spec
 from serverquant.kernels.gemm_f32._gemm_f32 import PackedWeightF32, pack
 from serverquant.ops.fc import _fc
-from serverquant.ops.fc.schema import weight_matrix
+from serverquant.ops.fc.schema import TURNED, weight_matrix
 from serverquant.runtime._plan import Step
 from serverquant.runtime.operator import Operator
 from serverquant.runtime.registry import register
@@ -20,9 +20,9 @@ def packed_f32(blob: Blob, n: int, k: int) -> PackedWeightF32:
     return blob.packed(("gemm_f32", n, k), lambda: pack(blob.view().reshape(n, k)))
 
 
-@register("FC")
+@register("FC", "FCTransposed")
 class FC(Operator):
-    """Y = X W^T + b, all float."""
+    """Y = X W^T + b, or X W + b, all float."""
 
     takes = "float"
 
@@ -33,4 +33,9 @@ class FC(Operator):
         return step
 
     def prepare(self, step: Step, n: int, k: int, inputs: list[Blob], outputs: list[Blob]) -> None:
-        _fc.set_float_weight(step, packed_f32(inputs[1], n, k), inputs[1].version)
+        blob = inputs[1]
+        if self.type in TURNED:
+            weight = blob.packed(("gemm_f32", "turned", n, k), lambda: pack(blob.view().reshape(k, n).T))
+        else:
+            weight = packed_f32(blob, n, k)
+        _fc.set_float_weight(step, weight, blob.version)

@@ -12,13 +12,17 @@ from serverquant.runtime.registry import declare
 from serverquant.runtime.schema import Arg, Dims, axis_of
 
 AXIS_W = Arg("axis_w", "int", 1, "dims of W before it are the outputs, those from it on the inputs")
+TURNED = ("FCTransposed", "FbGemmPackTranspose")  # their weights are K x N
 CHANNELWISE = Arg("quantize_channelwise", "bool", False, "quantize each row of float weights by parameters of its own")
 
 
 def weight_matrix(op: Any, dims: Dims) -> tuple[int, int]:
     """(outputs N, inputs K) of weights of these dims."""
+    if op.type == "FbFCPacked":
+        return dims[0], dims[1]
     axis = axis_of(op.args.axis_w, len(dims), "axis_w")
-    return math.prod(dims[:axis]), math.prod(dims[axis:])
+    sizes = math.prod(dims[:axis]), math.prod(dims[axis:])
+    return sizes[::-1] if op.type in TURNED else sizes
 
 
 def fc_dims(op: Any, ins: list[Spec]) -> list[Dims]:
@@ -42,15 +46,17 @@ def check_not_empty(op: Any, ins: list[Spec]) -> None:
         raise op.shape_error(ins, 1, "at least one row and one column")
 
 
+AXIS = Arg("axis", "int", 1, "dims of X before it are the batch, those from it on the inputs")
 declare(
     "FC",
     "Int8FC",
     "Int8FCRelu",
     inputs=3,
     args=[
-        Arg("axis", "int", 1, "dims of X before it are the batch, those from it on the inputs"),
+        AXIS,
         AXIS_W,
         CHANNELWISE,
+        Arg("float16_compute", "bool", False, "no effect on a CPU"),
         Arg("constant_weight", "bool", True, "0: weights change from run to run; they are then quantized by min_max"),
         *OUTPUT_ARGS,
         *ARGS,
@@ -81,4 +87,31 @@ declare(
     doc="Quantizes and packs the weights (and bias) of a fully connected layer, once, for Int8FC to use.",
     in_doc=["W: N x K, float or Int8", "b: N, float or Int8 of int32; needs in_scale"],
     out_doc=["packed weights", "b: the quantized bias, Int8 of int32"],
+)
+declare(
+    "FCTransposed",
+    inputs=3,
+    args=[AXIS, AXIS_W, Arg("float16_compute", "bool", False, "no effect on a CPU")],
+    shape=fc_dims,
+    doc="Y = X W + b, X and W seen as matrices.",
+    in_doc=["X: batch dims, then K elements", "W: K x N", "b: N"],
+    out_doc=["Y: X's dims before the axis, then N"],
+)
+declare(
+    "FbGemmPack",
+    "FbGemmPackTranspose",
+    inputs=1,
+    args=[AXIS_W, Arg("no_packing", "bool", False, "no effect")],
+    doc="Packs weights for FbFCPacked, once, rounded to half precision; those beyond its range become its ends.",
+    in_doc=["W: N x K; ...Transpose: K x N"],
+    out_doc=["packed weights"],
+)
+declare(
+    "FbFCPacked",
+    inputs=3,
+    args=[AXIS, Arg("axis_w", "int", 1, "no effect: the packed weights are a matrix")],
+    shape=fc_dims,
+    doc="Y = X W^T + b with packed weights of half precision; sums are float.",
+    in_doc=["X: batch dims, then K elements", "W: packed by FbGemmPack or FbGemmPackTranspose", "b: N"],
+    out_doc=["Y: X's dims before the axis, then N"],
 )

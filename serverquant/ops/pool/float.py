@@ -9,7 +9,7 @@ from serverquant.runtime._plan import Step
 from serverquant.runtime.registry import register
 
 
-@register("MaxPool")
+@register("MaxPool", "MaxPool1D", "MaxPool2D", "MaxPool3D")
 class MaxPool(PoolOperator):
     """The largest element of each window."""
 
@@ -19,7 +19,7 @@ class MaxPool(PoolOperator):
         return _pool.float_step(self.pool(ins), average=False)
 
 
-@register("AveragePool")
+@register("AveragePool", "AveragePool1D", "AveragePool2D", "AveragePool3D")
 class AveragePool(PoolOperator):
     """The mean of each window, clipped to the image unless count_include_pad=1."""
 

@@ -30,6 +30,9 @@ def pool_dims(op: Any, ins: list[Spec]) -> list[Dims]:
 IN_DOC, OUT_DOC = ["X: N x C x sizes (NCHW) or N x sizes x C (NHWC)"], ["Y: N x C x sizes or N x sizes x C"]
 declare(
     "MaxPool",
+    "MaxPool1D",
+    "MaxPool2D",
+    "MaxPool3D",
     "Int8MaxPool",
     "Int8MaxPoolRelu",
     inputs=1,
@@ -41,6 +44,9 @@ declare(
 )
 declare(
     "AveragePool",
+    "AveragePool1D",
+    "AveragePool2D",
+    "AveragePool3D",
     "Int8AveragePool",
     "Int8AveragePoolRelu",
     inputs=1,
@@ -50,4 +56,45 @@ declare(
 and divides by the whole kernel.""",
     in_doc=IN_DOC,
     out_doc=OUT_DOC,
+)
+
+
+def lp_pool_dims(op: Any, ins: list[Spec]) -> list[Dims]:
+    if ins[0].ndim != 4:
+        raise op.shape_error(ins, 0, "4 dimensions: the window has two")
+    return pool_dims(op, ins)
+
+
+declare(
+    "LpPool",
+    inputs=1,
+    args=[
+        *WINDOW_ARGS,
+        Arg("global_pooling", "bool", False, "the window is the whole image"),
+        Arg("p", "float", 2.0, "the norm's power"),
+    ],
+    shape=lp_pool_dims,
+    doc="The p-norm of each window, (sum |x|^p)^(1/p); padding counts as 0.",
+    in_doc=["X: N x C x H x W (NCHW) or N x H x W x C (NHWC)"],
+    out_doc=["Y: N x C x sizes or N x sizes x C"],
+)
+
+
+def rmac_dims(op: Any, ins: list[Spec]) -> list[Dims]:
+    if ins[0].ndim != 4:
+        raise op.shape_error(ins, 0, "4 dimensions: batch, channels, height, width")
+    return [(ins[0].dims[0] * len(op.regions(*ins[0].dims[2:])), 5)]
+
+
+declare(
+    "RMACRegions",
+    inputs=1,
+    args=[
+        Arg("scales", "int", 3, "sizes of the regions: 2/2, 2/3, 2/4 ... of the shorter side"),
+        Arg("overlap", "float", 0.4, "wanted overlap of neighbours along the longer side"),
+    ],
+    shape=rmac_dims,
+    doc="The square regions of several scales that regional maximum activations (R-MAC) are taken over.",
+    in_doc=["X: N x C x H x W, of which only the shape counts"],
+    out_doc=["rois: regions of all images x (image, left, top, right, bottom)"],
 )

@@ -1,0 +1,50 @@
+"""Matrix products of float tensors."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from serverquant.blobs._blob import Blob
+from serverquant.blobs.spec import Spec
+from serverquant.ops.matmul import _matmul
+from serverquant.runtime._plan import Step
+from serverquant.runtime.operator import Operator
+from serverquant.runtime.registry import register
+from serverquant.runtime.schema import axis_of
+
+
+class Product(Operator):
+    """A product whose B is packed once as long as it stays the same, else at every run."""
+
+    takes = "float"
+
+    def make(self, ins: list[Spec]) -> Step:
+        raise NotImplementedError
+
+    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
+        step = self.make(ins)
+        step.prepare = partial(self.prepare, step)
+        return step
+
+    def prepare(self, step: Step, inputs: list[Blob], outputs: list[Blob]) -> None:
+        blob, layout = inputs[1], _matmul.panel_layout(step, inputs[1].dims)
+        _matmul.set_panels(step, blob.packed(("matmul_f32", *layout), lambda: _matmul.pack(blob.view(), *layout)), blob.version)
+
+
+@register("MatMul")
+class MatMul(Product):
+    """Y = A B, all float."""
+
+    def make(self, ins: list[Spec]) -> Step:
+        axes = axis_of(self.args.axis_a, ins[0].ndim), axis_of(self.args.axis_b, ins[1].ndim)
+        return _matmul.matmul_step(*axes, trans_a=self.args.trans_a, trans_b=self.args.trans_b)
+
+
+@register("BatchMatMul")
+class BatchMatMul(Product):
+    """Y = A B for every matrix of a batch, all float."""
+
+    def make(self, ins: list[Spec]) -> Step:
+        return _matmul.batch_step(
+            trans_a=self.args.trans_a and ins[0].ndim > 1, trans_b=self.args.trans_b and ins[1].ndim > 1
+        )
