@@ -1,4 +1,4 @@
-"""Affine maps per channel, for normalisation with fixed statistics. See norm.h for the formulas.
+"""Normalisation of floats. See norm.h for the formulas.
 
 The `py_` functions run the same code on contiguous arrays, for tests and tools.
 Bounds are not checked there in any build: the address of an empty array's first element is taken, never read.
@@ -20,13 +20,48 @@ cdef extern from "norm.h" nogil:
         long long channels
         long long inner
 
+    enum:
+        SQ_NORM_BLOCK
+
+    ctypedef struct sq_sums_job:
+        const float* x
+        const float* centre
+        double* sums
+        long long centres, channels, inner
+
+    ctypedef struct sq_row_norm_job:
+        const float* x
+        float* y
+        const float* gamma
+        const float* beta
+        float* mean
+        float* sigma
+        long long inner
+        float epsilon
+
+    ctypedef struct sq_lrn_job:
+        const float* x
+        float* y
+        float* scale
+        long long channels, inner, size
+        float alpha, beta, bias
+
     void sq_fold_norm(const float* scale, const float* bias, const float* mean, const float* var, float epsilon,
                       long long channels, float* alpha, float* beta)
 
-cdef range_fn[3] NCHW, NHWC
+cdef range_fn[3] NCHW, NHWC, ROW_SUMS, COLUMN_SUMS, ROW_NORM, LRN_NCHW, LRN_NHWC
 
 fill_levels(NCHW, sq_norm_rows, sq_norm_row_count, b"affine_nchw_f32")
 fill_levels(NHWC, sq_norm_rows, sq_norm_row_count, b"affine_nhwc_f32")
+fill_levels(ROW_SUMS, sq_norm_rows, sq_norm_row_count, b"row_sums_f32")
+fill_levels(COLUMN_SUMS, sq_norm_rows, sq_norm_row_count, b"column_sums_f32")
+fill_levels(ROW_NORM, sq_norm_rows, sq_norm_row_count, b"row_norm_f32")
+fill_levels(LRN_NCHW, sq_norm_rows, sq_norm_row_count, b"lrn_nchw_f32")
+fill_levels(LRN_NHWC, sq_norm_rows, sq_norm_row_count, b"lrn_nhwc_f32")
+
+# Elementary operations of one element of a local response beside its window, for the choice of the team.
+cdef enum:
+    POWER_WORK = 16
 
 
 def rows() -> list:
@@ -55,6 +90,41 @@ cdef void affine_channels(const float* x, float* y, const float* alpha, const fl
         parallel_range(NCHW[level()], &job, outer * channels, 1, team)
 
 
+cdef void row_sums(const float* x, const float* centre, long long centres, double* sums, long long rows,
+                   long long inner) noexcept nogil:
+    cdef sq_sums_job job
+    job.x, job.centre, job.centres, job.sums, job.inner, job.channels = x, centre, centres, sums, inner, 1
+    parallel_range(ROW_SUMS[level()], &job, rows, 1, team_size(rows * inner))
+
+
+cdef void column_sums(const float* x, const float* centre, double* sums, long long outer, long long inner,
+                      long long channels) noexcept nogil:
+    cdef sq_sums_job job
+    job.x, job.centre, job.centres, job.sums, job.inner, job.channels = x, centre, channels, sums, inner, channels
+    parallel_range(COLUMN_SUMS[level()], &job, outer * ((channels + SQ_NORM_BLOCK - 1) // SQ_NORM_BLOCK), 1,
+                   team_size(outer * inner * channels))
+
+
+cdef void row_norm(const float* x, float* y, const float* gamma, const float* beta, float* mean, float* sigma,
+                   long long rows, long long inner, float epsilon) noexcept nogil:
+    cdef sq_row_norm_job job
+    job.x, job.y, job.gamma, job.beta, job.mean, job.sigma = x, y, gamma, beta, mean, sigma
+    job.inner, job.epsilon = inner, epsilon
+    parallel_range(ROW_NORM[level()], &job, rows, 1, team_size(4 * rows * inner))
+
+
+cdef void local_response(const float* x, float* y, float* scale, long long outer, long long channels, long long inner,
+                         long long size, float alpha, float beta, float bias, bint nhwc) noexcept nogil:
+    cdef sq_lrn_job job
+    cdef int team = team_size(outer * channels * inner * (size + POWER_WORK))
+    job.x, job.y, job.scale, job.channels, job.inner, job.size = x, y, scale, channels, inner, size
+    job.alpha, job.beta, job.bias = alpha, beta, bias
+    if nhwc:
+        parallel_range(LRN_NHWC[level()], &job, outer * inner, 1, team)
+    else:
+        parallel_range(LRN_NCHW[level()], &job, outer * ((inner + SQ_NORM_BLOCK - 1) // SQ_NORM_BLOCK), 1, team)
+
+
 @cython.boundscheck(False)
 def py_fold_norm(const float[::1] scale, const float[::1] bias, const float[::1] mean, const float[::1] var,
                  float epsilon, float[::1] alpha, float[::1] beta) -> None:
@@ -65,3 +135,29 @@ def py_fold_norm(const float[::1] scale, const float[::1] bias, const float[::1]
 def py_affine_channels(const float[:, :, ::1] x, float[:, :, ::1] y, const float[::1] alpha,
                        const float[::1] beta) -> None:
     affine_channels(&x[0, 0, 0], &y[0, 0, 0], &alpha[0], &beta[0], x.shape[0], x.shape[1], x.shape[2])
+
+
+@cython.boundscheck(False)
+def py_row_norm(const float[:, ::1] x, float[:, ::1] y, float[::1] mean, float[::1] sigma, float epsilon,
+                const float[::1] gamma=None, const float[::1] beta=None) -> None:
+    """Layer norm; without a mean (None) a norm by the root of the mean square."""
+    row_norm(&x[0, 0], &y[0, 0], NULL if gamma is None else &gamma[0], NULL if beta is None else &beta[0],
+             NULL if mean is None else &mean[0], &sigma[0], x.shape[0], x.shape[1], epsilon)
+
+
+@cython.boundscheck(False)
+def py_row_sums(const float[:, ::1] x, double[::1] sums, const float[::1] centre=None) -> None:
+    row_sums(&x[0, 0], NULL if centre is None else &centre[0], 1 if centre is None else centre.shape[0], &sums[0],
+             x.shape[0], x.shape[1])
+
+
+@cython.boundscheck(False)
+def py_column_sums(const float[:, :, ::1] x, double[:, ::1] sums, const float[:, ::1] centre=None) -> None:
+    column_sums(&x[0, 0, 0], NULL if centre is None else &centre[0, 0], &sums[0, 0], x.shape[0], x.shape[1], x.shape[2])
+
+
+@cython.boundscheck(False)
+def py_local_response(const float[:, :, ::1] x, float[:, :, ::1] y, float[:, :, ::1] scale, size: int, alpha: float,
+                      beta: float, bias: float, *, bint nhwc) -> None:
+    channels, inner = (x.shape[2], x.shape[1]) if nhwc else (x.shape[1], x.shape[2])
+    local_response(&x[0, 0, 0], &y[0, 0, 0], &scale[0, 0, 0], x.shape[0], channels, inner, size, alpha, beta, bias, nhwc)

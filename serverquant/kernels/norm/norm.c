@@ -2,6 +2,8 @@
 
 #include "norm.h"
 
+#include <string.h>
+
 #include "../../_base/isa.h"
 #include "scalar.h"
 

@@ -1,13 +1,28 @@
-/* Affine maps per channel, which is what a normalisation with fixed statistics comes to. y may be x.
+/* Normalisation: sums over rows and columns, affine maps, whole rows, and local response.
  *
  *   affine_nchw_f32   items: planes (image, channel) of `inner` floats; channel = item % channels
  *   affine_nhwc_f32   items: pixels of `channels` floats
- *     y = f32(f32(x * alpha[c]) + beta[c]): two roundings
+ *     y = f32(f32(x * alpha[c]) + beta[c]): two roundings. y may be x.
+ *   row_sums_f32      items: rows of `inner` floats; row i belongs to centre i % centres
+ *   column_sums_f32   items: blocks of SQ_NORM_BLOCK columns of an image, x [outer][inner][channels]
+ *     sums = sum of x (centre NULL), or of f32(x - centre)^2, as double
+ *   row_norm_f32      items: rows of `inner` floats, y may be x
+ *     layer norm:  mean = f32(sum / n), var = f32(sum of f32(x - mean)^2 / n), sigma = f32(sqrt(f32(var + epsilon)))
+ *                  scale = f32(1 / sigma), shift = f32(-scale * mean), y = f32(f32(x * scale) + shift)
+ *     rms norm:    scale = f32(1 / f32(sqrt(f32(f32(sum of x^2 / n) + epsilon)))), y = f32(x * scale)
+ *                  then y = f32(f32(y * gamma[j]) + beta[j]), unless NULL
+ *   lrn_nchw_f32      items: blocks of SQ_NORM_BLOCK pixels of an image; lrn_nhwc_f32   items: pixels
+ *     scale = bias + sum over the window's channels, ascending, of fma(x, x * (alpha / size), ...); y = x * scale^-beta
+ *
+ * A sum takes blocks of SQ_NORM_RUN elements: sixteen lanes of single precision (columns: one chain each), lane k adding
+ * elements k, k+16, ...; then lane k adds lane k+8, k+4, k+2, k+1; the blocks' sums are added as doubles.
  */
 #ifndef SERVERQUANT_NORM_H
 #define SERVERQUANT_NORM_H
 
 #include "serverquant/rows.h"
+
+enum { SQ_NORM_BLOCK = 64, SQ_NORM_RUN = 1024 };
 
 typedef struct {
     const float* x;
@@ -17,6 +32,33 @@ typedef struct {
     long long channels;
     long long inner;
 } sq_affine_job;
+
+typedef struct {
+    const float* x;
+    const float* centre; /* rows: [centres]; columns: [outer][channels]; or NULL */
+    double* sums;        /* rows: [rows]; columns: [outer][channels] */
+    long long centres, channels, inner;
+} sq_sums_job;
+
+typedef struct {
+    const float* x;
+    float* y;
+    const float* gamma;  /* [inner], or NULL together with beta */
+    const float* beta;
+    float* mean;         /* [rows]; NULL: a norm by the root of the mean square */
+    float* sigma;        /* [rows]: the deviation, or 1 / root of the mean square */
+    long long inner;
+    float epsilon;
+} sq_row_norm_job;
+
+typedef struct {
+    const float* x;
+    float* y;
+    float* scale;        /* of x's shape, or NULL */
+    long long channels, inner;
+    long long size;      /* channels of a window, half of them before */
+    float alpha, beta, bias;
+} sq_lrn_job;
 
 extern const sq_row sq_norm_rows[];
 extern const int sq_norm_row_count;

@@ -2,7 +2,7 @@
 from libc.stdint cimport int64_t
 
 from serverquant.blobs._blob cimport SQ_OK, sq_step, sq_tensor
-from serverquant.kernels.norm._norm cimport affine_channels, fold_norm
+from serverquant.kernels.norm._norm cimport affine_channels, fold_norm, local_response, row_norm
 from serverquant.kernels.softmax._softmax cimport softmax_f32
 from serverquant.runtime._plan cimport Step, fail
 
@@ -59,4 +59,65 @@ def softmax_step(int axis) -> Step:
     step.c.run = run_softmax
     step.c.rows = 1
     step.kernel = "softmax_f32"
+    return step
+
+
+# ---- LayerNorm, RMSNorm --------------------------------------------------------------------------------------------
+
+cdef struct RowNorm:
+    int axis
+    float epsilon
+    bint affine, centred
+
+cdef int run_row_norm(sq_step* s) noexcept nogil:
+    cdef RowNorm* c = <RowNorm*>s.ctx
+    cdef sq_tensor* x = s.in_[0]
+    cdef const float* gamma = <const float*>s.in_[1].data if c.affine else NULL
+    cdef const float* beta = <const float*>s.in_[2].data if c.affine else NULL
+    cdef int64_t rows = 1, inner = 1
+    cdef int i
+    for i in range(x.shape.ndim):
+        if i < c.axis:
+            rows *= x.shape.dims[i]
+        else:
+            inner *= x.shape.dims[i]
+    row_norm(<float*>x.data, <float*>s.out[0].data, gamma, beta, <float*>s.out[1].data if c.centred else NULL,
+             <float*>s.out[2 if c.centred else 1].data, rows, inner, c.epsilon)
+    return SQ_OK
+
+
+def row_norm_step(int axis, float epsilon, *, bint affine, bint centred) -> Step:
+    """Rows are the dims before `axis`. centred: LayerNorm (Y, mean, deviation), else RMSNorm (Y, 1 / root)."""
+    cdef Step step = Step()
+    cdef RowNorm* c = <RowNorm*>step.new_context(sizeof(RowNorm))
+    c.axis, c.epsilon, c.affine, c.centred = axis, epsilon, affine, centred
+    step.c.run = run_row_norm
+    step.c.rows = axis > 0
+    step.kernel = "row_norm_f32"
+    return step
+
+
+# ---- LRN -----------------------------------------------------------------------------------------------------------
+
+cdef struct Response:
+    int64_t channels, inner, size
+    float alpha, beta, bias
+    bint nhwc
+
+cdef int run_response(sq_step* s) noexcept nogil:
+    cdef Response* c = <Response*>s.ctx
+    local_response(<float*>s.in_[0].data, <float*>s.out[0].data, <float*>s.out[1].data if s.n_out > 1 else NULL,
+                   s.in_[0].shape.dims[0], c.channels, c.inner, c.size, c.alpha, c.beta, c.bias, c.nhwc)
+    return SQ_OK
+
+
+def response_step(int64_t channels, int64_t inner, int64_t size, float alpha, float beta, float bias, *, bint nhwc) -> Step:
+    """Local response normalisation over `size` channels."""
+    cdef Step step = Step()
+    cdef Response* c = <Response*>step.new_context(sizeof(Response))
+    c.channels, c.inner, c.size = channels, inner, size
+    c.alpha, c.beta, c.bias, c.nhwc = alpha, beta, bias, nhwc
+    step.c.run = run_response
+    step.c.rows = 1
+    step.kernel = "lrn_nhwc_f32" if nhwc else "lrn_nchw_f32"
     return step

@@ -1,0 +1,6 @@
+from serverquant.runtime._plan import Step
+
+def group_norm_step(channels: int, groups: int, inner: int, epsilon: float, *, nhwc: bool) -> Step: ...
+def training_step(
+    channels: int, inner: int, epsilon: float, momentum: float, batches: int, *, nhwc: bool
+) -> Step: ...
