@@ -126,7 +126,7 @@ static void SQ_NAME(row_norm_f32)(const void* job, long long begin, long long en
 /* ---- local response ---- */
 
 static void SQ_NAME(respond)(const sq_lrn_job* j, const float* x, const float* sums, long long count, float* y) {
-    /* The branches on beta are the same for all: the compiler makes a loop for each. */
+    /* A loop of its own for the roots that nets ask for, so that it is vector code. */
     const float beta = j->beta;
     if (beta == 0.75f) {
 #pragma GCC ivdep

@@ -28,7 +28,8 @@ class Product(Operator):
 
     def prepare(self, step: Step, inputs: list[Blob], outputs: list[Blob]) -> None:
         blob, layout = inputs[1], _matmul.panel_layout(step, inputs[1].dims)
-        _matmul.set_panels(step, blob.packed(("matmul_f32", *layout), lambda: _matmul.pack(blob.view(), *layout)), blob.version)
+        panels = blob.packed(("matmul_f32", *layout), lambda: _matmul.pack(blob.view(), *layout))
+        _matmul.set_panels(step, panels, blob.version)
 
 
 @register("MatMul")

@@ -1,5 +1,6 @@
 """Native steps of normalisation and softmax."""
 from libc.stdint cimport int64_t
+from libc.string cimport memcpy, memset
 
 from serverquant.blobs._blob cimport SQ_OK, sq_step, sq_tensor
 from serverquant.kernels.norm._norm cimport affine_channels, fold_norm, local_response, row_norm
@@ -120,4 +121,25 @@ def response_step(int64_t channels, int64_t inner, int64_t size, float alpha, fl
     step.c.run = run_response
     step.c.rows = 1
     step.kernel = "lrn_nhwc_f32" if nhwc else "lrn_nchw_f32"
+    return step
+
+
+# ---- Dropout in a test ---------------------------------------------------------------------------------------------
+
+cdef int run_keep(sq_step* s) noexcept nogil:
+    cdef sq_tensor* x = s.in_[0]
+    if s.out[0].data != x.data:
+        memcpy(s.out[0].data, x.data, x.shape.size * x.shape.item_bytes)
+    s.out[0].scale, s.out[0].zero_point = x.scale, x.zero_point
+    if s.n_out > 1:
+        memset(s.out[1].data, 1, s.out[1].shape.size)
+    return SQ_OK
+
+
+def keep_step() -> Step:
+    """Copies the input; output 1, if there, says that all of it was kept."""
+    cdef Step step = Step()
+    step.c.run = run_keep
+    step.c.rows = 1
+    step.kernel = "copy"
     return step

@@ -128,7 +128,8 @@ class LayerNorm(Operator):
             normal = (x - found) / deviation
             if self.args.elementwise_affine:
                 normal = normal * views[1].ravel() + views[2].ravel()
-            y[...], mean[...], sigma[...] = (a.reshape(b.shape) for a, b in ((normal, y), (found, mean), (deviation, sigma)))
+            for out, values in ((y, normal), (mean, found), (sigma, deviation)):
+                out[...] = values.reshape(out.shape)
 
 
 @register("RMSNorm")

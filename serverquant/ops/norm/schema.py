@@ -10,7 +10,7 @@ from serverquant._base.errors import DTypeError, ShapeError
 from serverquant.blobs.spec import Spec
 from serverquant.ops._window import ORDER_ARG
 from serverquant.runtime.registry import declare
-from serverquant.runtime.schema import Arg, Dims, axis_of
+from serverquant.runtime.schema import Arg, Dims, axis_of, same_as_first
 
 
 def channel_axis(op: Any, ndim: int) -> int:
@@ -55,7 +55,7 @@ def grouped_norm_shape(op: Any, ins: list[Spec]) -> list[Dims]:
 def _check_row_values(op: Any, ins: list[Spec], axis: int) -> None:
     """ShapeError unless inputs 1 and 2 have a value for each place of a row, and a row has places."""
     places = math.prod(ins[0].dims[axis:])
-    if places == 0 and math.prod(ins[0].dims[:axis]):
+    if places == 0 and math.prod(ins[0].dims[:axis]) > 0:
         raise op.shape_error(ins, 0, f"at least one element from axis {axis} on")
     for i in (1, 2):
         if len(ins) > i and ins[i].dtype != ins[0].dtype:
@@ -151,7 +151,7 @@ declare(
     shape=layer_norm_shape,
     doc="Y = (X - mean) / sqrt(var + epsilon) over the dims from `axis` on. Float or double.",
     in_doc=("X: tensor of two dims or more", "gamma: X's dims from the axis on", "beta: the same"),
-    out_doc=("Y: tensor of X's shape", "mean: X's dims before the axis, then 1", "deviation: sqrt(var + epsilon), same"),
+    out_doc=("Y: tensor of X's shape", "mean: X's dims before the axis, then 1", "deviation: the same"),
 )
 declare(
     "RMSNorm",
@@ -269,4 +269,20 @@ declare(
     doc="Sum of |X|^p over all elements.",
     in_doc=("X: tensor",),
     out_doc=("Z: one element",),
+)
+
+declare(
+    "Dropout",
+    inputs=1,
+    outputs=(1, 2),
+    inplace=[(0, 0)],
+    args=[
+        Arg("is_test", "int", 0, "needed. 1: Y = X; 0: drop elements"),
+        Arg("ratio", "float", 0.5, "share of the elements that are dropped, 0 <= ratio < 1"),
+    ],
+    shape=same_as_first,
+    doc="""Training: elements become 0 at random (`numpy.random.seed` makes it repeatable), the others are divided by
+1 - ratio. A test copies.""",
+    in_doc=("data: tensor; training: float",),
+    out_doc=("output: tensor of the input's shape", "mask: bool, what is kept; a test keeps all"),
 )

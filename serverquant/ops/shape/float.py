@@ -137,21 +137,6 @@ class Copy(Movement):
         return copy_step(1)
 
 
-@register("Dropout")
-class Dropout(Movement):
-    """Identity."""
-
-    def setup(self) -> None:
-        if not self.args.is_test:
-            raise ArgumentError("Dropout runs with is_test=1 only: serverquant does not train")
-
-    def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
-        return super().output_type(ins, i) if i == 0 else (dtypes.BOOL, TENSOR)
-
-    def move(self, ins: list[Spec], outs: list[Spec]) -> Step:
-        return copy_step(1)
-
-
 class Permute(Movement):
     """Moves axes: output axis i is input axis axes(ndim)[i]."""
 

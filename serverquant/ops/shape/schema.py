@@ -344,17 +344,3 @@ declare(
     in_doc=("input: tensor",),
     out_doc=("output: tensor",),
 )
-declare(
-    "Dropout",
-    inputs=1,
-    outputs=(1, 2),
-    inplace=IN_PLACE,
-    args=[
-        Arg("is_test", "int", 0, "must be 1: only inference is supported"),
-        Arg("ratio", "float", 0.5, "not used in a test"),
-    ],
-    shape=same_as_first,
-    doc="Identity: Caffe2 scales while training, so that a test has nothing to do.",
-    in_doc=("data: tensor",),
-    out_doc=("output: the input", "mask: bool; written by training only"),
-)
