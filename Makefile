@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 GENERATED = serverquant/_cyutility.c
 NATIVE := $(shell find serverquant \( -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name '*.inc' -o -name '[a-z]*.c' \))
 
-.PHONY: demo test test-fast test-matrix test-emulated test-oracle test-versions check check-aarch64 bench docs proto debug clean
+.PHONY: demo test test-fast test-matrix fuzz test-emulated test-oracle test-versions check check-aarch64 bench docs proto debug clean
 
 demo: $(VENV)/.built
 	$(BIN)/python examples/demo.py
@@ -19,6 +19,11 @@ test-fast: $(VENV)/.built
 # Every golden case on every instruction set of this machine, at 1, 2, 3 and 7 threads.
 test-matrix: $(VENV)/.built
 	SERVERQUANT_MATRIX=1 $(BIN)/python -m pytest tests/golden/test_golden.py
+
+# A hundred thousand random operators; FIRST=... takes others.
+FIRST ?= 1000
+fuzz: $(VENV)/.built
+	SERVERQUANT_FUZZ=100000 SERVERQUANT_FUZZ_FIRST=$(FIRST) $(BIN)/python -m pytest tests/fuzz
 
 # The x86 rows through simde's headers: for instruction sets that this machine lacks.
 test-emulated: $(VENV)/.built

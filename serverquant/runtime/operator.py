@@ -76,7 +76,8 @@ def _warn_unknown(definition: Definition, schema: Schema) -> None:
 class Operator:
     """Base class. Subclasses read `self.args` (declared arguments by name) and implement `plan`.
 
-    takes: what inputs may be: "float", "int8" (an Int8 tensor) or "any"; one word for all, or one for each input.
+    takes: what inputs may be: "float", "int8" (an Int8 tensor of uint8; "int8:int32" is one of int32), "object", a data
+        type's name, several with "|" between them, or "any"; one text for all, or one for each input.
     """
 
     takes: str | tuple[str, ...] = "any"
@@ -130,15 +131,10 @@ class Operator:
                 self.expect(ins, i, *takes.split("|"))
 
     def expect(self, ins: list[Spec], i: int, *kinds: str) -> None:
-        """DTypeError unless input i is one of these: float, int8, object, or a data type's name."""
-        spec = ins[i]
-        is_a = {"float": spec.is_float, "int8": spec.is_int8, "object": spec.kind == OBJECT}
-        for kind in kinds:
-            if is_a.get(kind, spec.kind == TENSOR and dtypes.name(spec.dtype) == kind):
-                return
-        names = {"float": "a float tensor", "int8": "an Int8 tensor", "object": "packed weights"}
-        want = " or ".join(names.get(k, f"a tensor of {k}") for k in kinds)
-        raise DTypeError(f"{self.input_text(ins, i)} cannot be used; expected {want}")
+        """DTypeError unless input i is one of these words of `takes`."""
+        if _word(ins[i]) not in kinds:
+            want = " or ".join(map(_word_text, kinds))
+            raise DTypeError(f"{self.input_text(ins, i)} cannot be used; expected {want}")
 
     def input_text(self, ins: list[Spec], i: int) -> str:
         """'input 0 "X" (float 2x3)' for messages."""
@@ -150,6 +146,22 @@ class Operator:
     def __repr__(self) -> str:
         engine = f" [{self.engine}]" if self.engine else ""
         return f"<{self.place}{engine}: {', '.join(self.inputs)} -> {', '.join(self.outputs)}>"
+
+
+def _word(spec: Spec) -> str:
+    """The word of Operator.takes for what a blob holds."""
+    name = dtypes.name(spec.dtype)
+    if spec.kind == INT8:
+        return "int8" if spec.dtype == dtypes.UINT8 else f"int8:{name}"
+    return name if spec.kind == TENSOR else "object"
+
+
+def _word_text(word: str) -> str:
+    if word == "int8":
+        return "an Int8 tensor of uint8"
+    if word.startswith("int8:"):
+        return f"an Int8 tensor of {word[5:]}"
+    return {"float": "a float tensor", "object": "packed weights"}.get(word, f"a tensor of {word}")
 
 
 class PythonOperator(Operator):

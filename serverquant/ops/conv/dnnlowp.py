@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 from serverquant._base.errors import ArgumentError, QuantizationError, ShapeError
-from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import OBJECT, Spec
 from serverquant.kernels.conv_f32._conv_f32 import ConvF32
@@ -15,7 +14,7 @@ from serverquant.ops.conv.float import float_conv
 from serverquant.ops.conv.int8 import Int8ConvBase, pack_weight, packed_geometry, weight_key
 from serverquant.ops.conv.schema import check_group
 from serverquant.ops.dnnlowp.options import read_options
-from serverquant.ops.dnnlowp.weights import LayerWeight, PackedLayer, check_int8, check_packed, pack_bias, read_weight
+from serverquant.ops.dnnlowp.weights import LayerWeight, PackedLayer, check_packed, pack_bias, read_weight
 from serverquant.runtime._plan import PythonStep, Step
 from serverquant.runtime.operator import Operator
 from serverquant.runtime.registry import register
@@ -29,7 +28,7 @@ class DnnlowpConv(Int8ConvBase):
     convolution of the dequantized input is run to choose the output's parameters, at every run.
     """
 
-    takes = ("int8", "float|int8|object", "float|int8")
+    takes = ("int8", "float|int8|object", "float|int8:int32")
 
     def setup(self) -> None:
         self.window, self.group = read_window(self), check_group(self)
@@ -93,7 +92,7 @@ class DnnlowpConv(Int8ConvBase):
 class Int8ConvPackWeight(Operator):
     """Packed weights from a filter M x kernel x C/group, float or Int8 of uint8, and a bias."""
 
-    takes = ("float|int8", "float|int8")
+    takes = ("float|int8", "float|int8:int32")
 
     def setup(self) -> None:
         self.window, self.group = read_window(self), check_group(self)
@@ -109,10 +108,8 @@ class Int8ConvPackWeight(Operator):
                 f"{self.input_text(ins, 0)}: weights of kernel {list(self.window.kernel)} in {self.group} groups must "
                 f"be (outputs, {', '.join(map(str, self.window.kernel))}, channels of a group)"
             )
-        if len(ins) > 1:
-            check_int8(self, ins, 1, dtypes.INT32)
-            if ins[1].dims != dims[:1]:
-                raise self.shape_error(ins, 1, f"({dims[0]},), an entry for each output of {self.input_text(ins, 0)}")
+        if len(ins) > 1 and ins[1].dims != dims[:1]:
+            raise self.shape_error(ins, 1, f"({dims[0]},), an entry for each output of {self.input_text(ins, 0)}")
         return [Spec(dims, 0, OBJECT)]
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:

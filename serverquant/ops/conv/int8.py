@@ -12,7 +12,7 @@ from serverquant.blobs.spec import INT8, Spec
 from serverquant.kernels.conv._conv import Geometry, pack_conv
 from serverquant.ops._window import WindowArgs, split_dims
 from serverquant.ops.dnnlowp.options import Options
-from serverquant.ops.dnnlowp.weights import LayerWeight, check_int8, read_weight, spread
+from serverquant.ops.dnnlowp.weights import LayerWeight, read_weight, spread
 from serverquant.runtime.operator import Operator
 
 if TYPE_CHECKING:
@@ -27,13 +27,6 @@ class Int8ConvBase(Operator):
 
     def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
         return dtypes.UINT8, INT8
-
-    def check_types(self, ins: list[Spec]) -> None:
-        super().check_types(ins)
-        check_int8(self, ins, 0, dtypes.UINT8)
-        check_int8(self, ins, 1, dtypes.UINT8)
-        if len(ins) > 2:
-            check_int8(self, ins, 2, dtypes.INT32)
 
     def geometry(self, ins: list[Spec]) -> Geometry:
         batch, channels, sizes = split_dims(ins[0].dims, self.window.nhwc)

@@ -24,7 +24,7 @@ class MobileConv(Int8ConvBase):
     X, Y: Int8 of uint8, N x sizes x C. filter: Int8 of uint8. bias: Int8 of int32, whose scale is not looked at.
     """
 
-    takes = "int8"
+    takes = ("int8", "int8", "int8:int32")
 
     def setup(self) -> None:
         self.window, self.group = read_window(self), check_group(self)

@@ -130,18 +130,18 @@ def _static_output(op: Operator, relu: bool) -> QParams | None:
     args = op.args
     if args.followed_by in ("Sigmoid", "Tanh"):
         return SIGMOID_INPUT if args.followed_by == "Sigmoid" else TANH_INPUT
-    given = static_params(op, "Y")
+    given = static_params(op, "Y", _bits(op, "activation_precision", 8))
     if given is None or not relu:
         return given
     return relu_params(given, args.preserve_activation_sparsity, args.force_scale_power_of_two)
 
 
-def static_params(op: Operator, prefix: str) -> QParams | None:
-    """Parameters from the arguments <prefix>_scale and <prefix>_zero_point; None without a scale."""
+def static_params(op: Operator, prefix: str, precision: int) -> QParams | None:
+    """Parameters of so many bits from the arguments <prefix>_scale and <prefix>_zero_point; None without a scale."""
     scale = getattr(op.args, f"{prefix}_scale", None)
     if scale is None:
         return None
-    zero_point, precision = getattr(op.args, f"{prefix}_zero_point"), getattr(op.args, "activation_precision", 8)
+    zero_point = getattr(op.args, f"{prefix}_zero_point")
     if not (scale > 0 and np.isfinite(np.float32(scale))):
         raise QuantizationError(f"argument {prefix}_scale must be a positive finite number, not {scale}")
     if not 0 <= zero_point < 1 << precision:
@@ -151,4 +151,4 @@ def static_params(op: Operator, prefix: str) -> QParams | None:
 
 def mobile_output(op: Operator) -> QParams:
     """Output parameters of a mobile operator: its arguments, or 1 and 0 without them."""
-    return static_params(op, "Y") or QParams(1.0, 0)
+    return static_params(op, "Y", 8) or QParams(1.0, 0)

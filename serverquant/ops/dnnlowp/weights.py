@@ -9,7 +9,6 @@ import numpy as np
 from serverquant._base.errors import ArgumentError, DTypeError, QuantizationError
 from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
-from serverquant.blobs.spec import Spec
 from serverquant.kernels.gemm._gemm import PackedWeight
 from serverquant.ops.dnnlowp.options import Options
 from serverquant.qparams import QParams, choose_weight, quantize, quantize_bias
@@ -92,22 +91,18 @@ def pack_bias(op: Operator, blob: Blob, weight: LayerWeight) -> np.ndarray:
     """int32 [columns] from a float bias, by the scale in_scale * weight scale of each column, or from an Int8 one."""
     if op.args.in_scale is None:
         raise ArgumentError("argument in_scale is needed to quantize the bias")
+    if not 0 < op.args.in_scale < float("inf"):
+        raise ArgumentError(f"argument in_scale must be a positive finite number, not {op.args.in_scale}")
     scales = np.float32(op.args.in_scale) * weight.scales
     if not blob.spec().is_int8:
-        values = blob.view()
+        values = blob.view().reshape(-1)
         return np.concatenate([quantize_bias(values[i : i + 1], s) for i, s in enumerate(scales)])
     if abs(float(blob.scale) - float(scales[0])) > 1e-4 or blob.zero_point != 0:
         raise QuantizationError(
             f'the bias "{blob.name}" has scale {blob.scale:.9g} and zero point {blob.zero_point}; the scale must be '
             f"within 1e-4 of in_scale * weight scale, {scales[0]:.9g}, and the zero point 0"
         )
-    return blob.fetch()
-
-
-def check_int8(op: Operator, ins: list[Spec], i: int, dtype: int) -> None:
-    """DTypeError if input i is an Int8 tensor of another data type."""
-    if ins[i].is_int8 and ins[i].dtype != dtype:
-        raise DTypeError(f"{op.input_text(ins, i)} must be an Int8 tensor of {dtypes.name(dtype)}")
+    return blob.fetch().reshape(-1)
 
 
 def check_packed(op: Operator, blob: Blob, of: str, per_block: bool, geometry: dict[str, object]) -> LayerWeight:

@@ -16,7 +16,6 @@ from serverquant.ops.dnnlowp.options import Options, read_options
 from serverquant.ops.dnnlowp.weights import (
     LayerWeight,
     PackedLayer,
-    check_int8,
     check_packed,
     pack_bias,
     read_weight,
@@ -52,7 +51,7 @@ class DnnlowpFC(Operator):
     of row 0, and multiplier and dynamic output parameters stay those of the first run.
     """
 
-    takes = ("int8|float", "float|int8|object", "float|int8")
+    takes = ("int8|float", "float|int8|object", "float|int8:int32")
 
     def setup(self) -> None:
         self.relu = self.type.endswith("Relu")
@@ -74,8 +73,6 @@ class DnnlowpFC(Operator):
     def check_types(self, ins: list[Spec]) -> None:
         super().check_types(ins)
         check_not_empty(self, ins)
-        for i, dtype in enumerate((dtypes.UINT8, dtypes.UINT8, dtypes.INT32)):
-            check_int8(self, ins, i, dtype)
         for i in (1, 2):
             if self.is_dynamic and not ins[i].is_float:
                 raise QuantizationError(
@@ -116,7 +113,7 @@ class DnnlowpFC(Operator):
 class Int8FCPackWeight(Operator):
     """Packed weights from W, float or Int8 of uint8, and a bias, which output 1 holds quantized."""
 
-    takes = ("float|int8", "float|int8")
+    takes = ("float|int8", "float|int8:int32")
 
     def setup(self) -> None:
         self.options = read_options(self)
@@ -126,10 +123,8 @@ class Int8FCPackWeight(Operator):
         n, k = weight_matrix(self, ins[0].dims)
         if n * k == 0:
             raise self.shape_error(ins, 0, "at least one element")
-        if len(ins) > 1:
-            check_int8(self, ins, 1, dtypes.INT32)
-            if ins[1].size != n:
-                raise self.shape_error(ins, 1, f"({n},), an entry for each row of {self.input_text(ins, 0)}")
+        if len(ins) > 1 and ins[1].size != n:
+            raise self.shape_error(ins, 1, f"({n},), an entry for each row of {self.input_text(ins, 0)}")
         specs = [Spec(ins[0].dims, 0, OBJECT), Spec((n,), dtypes.INT32, INT8)]
         return specs[: len(self.outputs)]
 

@@ -9,7 +9,6 @@ from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import INT8, Spec
 from serverquant.ops.dnnlowp.options import PLAIN, mobile_output
-from serverquant.ops.dnnlowp.weights import check_int8
 from serverquant.ops.fc import _fc
 from serverquant.ops.fc.dnnlowp import pack_weight, weight_key
 from serverquant.ops.fc.schema import check_not_empty, fc_dims
@@ -25,7 +24,7 @@ class MobileFC(Operator):
     X: Int8 of uint8, seen as dims[0] rows. W: Int8 of uint8, N x K. b: Int8 of int32, whose scale is not looked at.
     """
 
-    takes = "int8"
+    takes = ("int8", "int8", "int8:int32")
 
     def setup(self) -> None:
         self.output = mobile_output(self)
@@ -36,8 +35,6 @@ class MobileFC(Operator):
         if ins[1].ndim < 2 or not ins[0].ndim:
             raise ShapeError(f"{self.input_text(ins, 0)} and {self.input_text(ins, 1)} must have batch and row dims")
         check_not_empty(self, ins)
-        for i, dtype in enumerate((dtypes.UINT8, dtypes.UINT8, dtypes.INT32)):
-            check_int8(self, ins, i, dtype)
         return [Spec(fc_dims(self, ins)[0], dtypes.UINT8, INT8)]
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:

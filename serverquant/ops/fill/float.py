@@ -11,6 +11,7 @@ from serverquant._base.errors import ArgumentError, ShapeError
 from serverquant.blobs import dtypes
 from serverquant.blobs._blob import check_qparams
 from serverquant.blobs.spec import EMPTY, INT8, TENSOR, Spec
+from serverquant.blobs.store import Int8
 from serverquant.runtime._plan import Step
 from serverquant.runtime.operator import PythonOperator
 from serverquant.runtime.registry import register
@@ -25,6 +26,7 @@ GIVEN = {
     "GivenTensorStringFill": dtypes.STRING,
     "GivenTensorByteStringToUInt8Fill": dtypes.UINT8,
 }
+FLOAT_MAX = float(np.finfo(np.float32).max)
 
 
 class Fill(PythonOperator):
@@ -45,7 +47,10 @@ class Fill(PythonOperator):
         """The shape when only running tells it: the input's values, or that of a string tensor."""
         if inputs and self.args.input_as_shape:
             return tuple(int(d) for d in inputs[0]) + tuple(self.args.extra_shape)
-        return inputs[0].shape + tuple(self.args.extra_shape) if inputs else tuple(self.args.shape)
+        if not inputs:
+            return tuple(self.args.shape)
+        data = inputs[0].data if isinstance(inputs[0], Int8) else inputs[0]
+        return np.shape(data) + tuple(self.args.extra_shape)
 
     def fill(self, out: np.ndarray) -> None:
         """Write all elements of the output."""
@@ -165,6 +170,8 @@ class UniformFill(RandomFill):
         super().setup()
         if not self.args.min <= self.args.max:
             raise ArgumentError(f"argument min ({self.args.min}) must not exceed max ({self.args.max})")
+        if self.args.max - self.args.min > FLOAT_MAX:
+            raise ArgumentError(f"min ({self.args.min}) and max ({self.args.max}) are further apart than floats go")
 
     def fill(self, out: np.ndarray) -> None:
         out[...] = self.random.uniform(self.args.min, self.args.max, out.shape)
@@ -188,6 +195,8 @@ class XavierFill(RandomFill):
     """Uniform in +-sqrt(3 / fan_in)."""
 
     def fill(self, out: np.ndarray) -> None:
+        if not out.ndim:
+            raise ShapeError("XavierFill needs at least 1 dimension, not a scalar")
         bound = math.sqrt(3 * out.shape[0] / out.size) if out.size else 0.0
         out[...] = self.random.uniform(-bound, bound, out.shape)
 

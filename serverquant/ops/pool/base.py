@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from serverquant._base.errors import ArgumentError
-from serverquant.blobs import dtypes
 from serverquant.blobs.spec import Spec
 from serverquant.kernels._window import Window
 from serverquant.kernels.pool._pool import Pool
 from serverquant.ops._window import read_window, split_dims
-from serverquant.ops.dnnlowp.weights import check_int8
 from serverquant.runtime.operator import Operator
 
 
@@ -25,10 +23,6 @@ class PoolOperator(Operator):
             if pad >= self.window.kernel[i % n] and not self.window.is_global:
                 pads, kernel = list(self.window.pads), list(self.window.kernel)
                 raise ArgumentError(f"pads {pads} must be smaller than the kernel {kernel}")
-
-    def check_types(self, ins: list[Spec]) -> None:
-        super().check_types(ins)
-        check_int8(self, ins, 0, dtypes.UINT8)
 
     def pool(self, ins: list[Spec]) -> Pool:
         """The kernel's plan."""

@@ -34,7 +34,7 @@ class DnnlowpQuantize(Operator):
 class DnnlowpDequantize(Operator):
     """Y = scale * (q - zero point), one rounding. A float X is passed on as it is."""
 
-    takes = "int8|float"
+    takes = "int8|int8:int32|int8:uint16|float"
 
     def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
         return dtypes.FLOAT, TENSOR

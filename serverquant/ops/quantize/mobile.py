@@ -31,7 +31,7 @@ class MobileQuantize(Operator):
 class MobileDequantize(Operator):
     """Y = scale * (q - zero point)."""
 
-    takes = "int8"
+    takes = "int8|int8:int32|int8:uint16"
 
     def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
         return dtypes.FLOAT, TENSOR

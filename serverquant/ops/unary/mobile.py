@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from serverquant._base.errors import ArgumentError, QuantizationError
-from serverquant.blobs import dtypes
 from serverquant.blobs.spec import Spec
-from serverquant.ops.dnnlowp.weights import check_int8
 from serverquant.ops.unary import _table
 from serverquant.runtime._plan import Step
 from serverquant.runtime.operator import Operator
@@ -18,10 +16,6 @@ class MobileTable(Operator):
     """Takes an Int8 tensor of uint8."""
 
     takes = "int8"
-
-    def check_types(self, ins: list[Spec]) -> None:
-        super().check_types(ins)
-        check_int8(self, ins, 0, dtypes.UINT8)
 
 
 @register("Int8LeakyRelu")
