@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from serverquant._base.errors import ServerquantError
-from serverquant.blobs._blob import Blob, check_shape
+from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import TENSOR, Spec
 from serverquant.runtime._plan import Plan, PythonStep, Step
 
@@ -36,8 +36,7 @@ def run_late(operator: Any, inputs: list[Blob], outputs: list[Blob]) -> None:
     outs = operator.infer(ins)
     if outs is None:
         raise ServerquantError("the shapes of the outputs cannot be told from the inputs")
-    for spec in outs:
-        check_shape(spec)
+    operator.check_outputs(ins, outs)
     plan = Plan()
     plan.operators = [operator]
     step = operator.plan(ins, outs)

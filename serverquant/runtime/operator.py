@@ -18,7 +18,7 @@ import numpy as np
 
 from serverquant._base.errors import DTypeError, OperatorError, ServerquantError, ShapeError
 from serverquant.blobs import dtypes
-from serverquant.blobs._blob import Blob
+from serverquant.blobs._blob import Blob, check_shape
 from serverquant.blobs.spec import EMPTY, INT8, OBJECT, TENSOR, Spec
 from serverquant.blobs.store import Int8
 from serverquant.runtime._plan import PythonStep, Step
@@ -135,6 +135,17 @@ class Operator:
         if _word(ins[i]) not in kinds:
             want = " or ".join(map(_word_text, kinds))
             raise DTypeError(f"{self.input_text(ins, i)} cannot be used; expected {want}")
+
+    def check_outputs(self, ins: list[Spec], outs: list[Spec]) -> None:
+        """ShapeError for an output that no memory can hold, or that makes a blob grow while it is being read."""
+        for i, (name, out) in enumerate(zip(self.outputs, outs)):
+            try:
+                check_shape(out)
+            except ShapeError as error:
+                raise ShapeError(f'output {i} "{name}": {error.message}') from error
+            for j, read in enumerate(self.inputs):
+                if read == name and out.nbytes > ins[j].nbytes:
+                    raise self.shape_error(ins, j, f"no less than output {i} ({out!r}), which is the same blob")
 
     def input_text(self, ins: list[Spec], i: int) -> str:
         """'input 0 "X" (float 2x3)' for messages."""

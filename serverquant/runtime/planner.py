@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from serverquant._base.errors import MissingBlobError, ServerquantError, ShapeError, placed
+from serverquant._base.errors import MissingBlobError, ServerquantError, placed
 from serverquant.blobs import dtypes
-from serverquant.blobs._blob import Blob, check_shape
+from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import EMPTY, TENSOR, Spec
 from serverquant.runtime._plan import Plan, constant_step
 from serverquant.runtime.operator import Operator
@@ -88,11 +88,11 @@ class Planner:
         outs = operator.infer(ins)
         whole = outs is not None
         specs = outs if outs is not None else [UNKNOWN] * len(outputs)
-        for i, spec in enumerate(specs):
-            self._check_output(operator, i, spec, ins)
+        operator.check_outputs(ins, specs)
         values = operator.schema.values(operator, ins) if whole and operator.schema.values else None
         if values is not None:
-            arrays = [np.asarray(v, order="C") for v in (values if isinstance(values, list) else [values])]
+            listed = values if isinstance(values, list) else [values]
+            arrays = [np.asarray(v, dtypes.NUMPY[spec.dtype], order="C") for v, spec in zip(listed, specs)]
             specs = [Spec(array.shape, spec.dtype, spec.kind, array) for array, spec in zip(arrays, specs)]
             step = constant_step([array.tobytes() for array in arrays])
         else:
@@ -116,17 +116,6 @@ class Planner:
         self.plan.add_entry(blob, value)
         self.known[blob.name] = spec, value
         return spec, value
-
-    def _check_output(self, operator: Operator, i: int, spec: Spec, ins: list[Spec]) -> None:
-        """ShapeError for a shape that no tensor can have, or that makes a blob grow while it is being read."""
-        name = operator.outputs[i]
-        try:
-            check_shape(spec)
-        except ShapeError as error:
-            raise ShapeError(f'output {i} "{name}": {error.message}') from error
-        for j, read in enumerate(operator.inputs):
-            if read == name and spec.nbytes > ins[j].nbytes:
-                raise operator.shape_error(ins, j, f"no less than output {i} ({spec!r}), which is the same blob")
 
     def _output(self, blob: Blob, spec: Spec) -> int:
         """The value's number. An output that leaves its blob's shape as it was keeps the number, so that running in

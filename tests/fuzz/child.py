@@ -28,7 +28,7 @@ from serverquant._base.errors import OperatorError, ServerquantError  # noqa: E4
 from serverquant.runtime.workspace import Workspace  # noqa: E402
 
 SECONDS = 10  # that a trial may take; most take less than a millisecond
-GROWTH = 600 << 20  # bytes of memory that one trial may take
+GROWTH = 900 << 20  # bytes of memory that one trial may take
 NOTE_BYTES = 200
 
 
@@ -60,16 +60,20 @@ def unclear(error: ServerquantError) -> str:
 
 def verdict(name: str) -> str:
     """What is wrong with a trial, or ""."""
-    made = trial(name)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    made, before, fault = trial(name), peak(), ""
     try:
         run(made)
     except ServerquantError as error:
-        return unclear(error)
+        fault = unclear(error)
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    return f"took {grown:,} bytes" if grown > GROWTH else ""
+        fault = f"{type(error).__name__}: {error}"
+    grown = peak() - before
+    return fault or (f"took {grown:,} bytes" if grown > GROWTH else "")
+
+
+def peak() -> int:
+    """The most memory that the process has held, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def limit_memory(room: int) -> None:
