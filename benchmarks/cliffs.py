@@ -4,10 +4,12 @@
 
 Shapes have sizes of 1, 3, 17, primes, one beside the width of a vector, K = 1, tall and flat ones. A point's throughput
 is the time that the machine would need at best (multiply-adds at its peak plus bytes in and out at the speed of a copy)
-divided by the time taken, so that points of one volume compare although some move more bytes. Both speeds are measured
+divided by the time taken, so that points of one volume compare although some move more bytes. The speeds are measured
 first: the peak as that of a square product, the copy for every amount of bytes, because some points of equal volume fit
-the second-level cache and others (a product with K = 1 writes 64 MB) pass through memory. Bound: no point below a
-quarter of the best of its operator.
+the second-level cache and others (a product with K = 1 writes 64 MB) pass through memory. An int8 product or average
+also has to requantize each sum, which costs as much as dozens of multiply-adds: where K is 1 there is nothing else to
+do. That speed is one of a product with K = 4, a single step. Bound: no point below a quarter of the best of its
+operator.
 """
 
 from __future__ import annotations
@@ -44,13 +46,18 @@ CONV_VOLUME = 1 << 24
 
 @dataclass(frozen=True)
 class Point:
-    """One operator on one shape: a net, its blobs, multiply-adds, and bytes in and out."""
+    """One operator on one shape: a net, its blobs, multiply-adds, bytes in and out, and sums that it requantizes."""
 
     shape: str
     net: Any
     feeds: dict[str, Any]
     macs: int
     moved: int
+    requantized: int = 0
+
+    @property
+    def engine(self) -> str:
+        return self.net.op[0].engine
 
     @property
     def kind(self) -> str:
@@ -59,10 +66,12 @@ class Point:
 
 @dataclass(frozen=True)
 class Roofs:
-    """What this machine does in a nanosecond: bytes copied (in and out) by amount, multiply-adds by kind."""
+    """What this machine does in a nanosecond: bytes copied (in and out) by amount, multiply-adds by kind, sums
+    requantized by engine."""
 
     copies: dict[int, float]
     peak: dict[str, float]
+    requantized: dict[str, float]
 
     @classmethod
     def measure(cls, runner: ours.Ours, args: Any) -> Roofs:
@@ -78,11 +87,16 @@ class Roofs:
         for int8 in (False, True):
             square = next(fc(int8, "DNNLOWP" if int8 else "", [(SQUARE,) * 3]))
             peak[square.kind] = square.macs / least_ns(square, runner, args)
-        return cls(copies, peak)
+        requantized = {}
+        for engine in ("DNNLOWP", ""):
+            step = next(fc(True, engine, [(SQUARE, SQUARE, 4)]))
+            requantized[engine] = step.requantized / least_ns(step, runner, args)
+        return cls(copies, peak, requantized)
 
     def best_ns(self, point_: Point) -> float:
         speed = np.interp(point_.moved, COPIES, [self.copies[amount] for amount in COPIES])
-        return point_.macs / self.peak[point_.kind] + point_.moved / float(speed)
+        sums = point_.requantized / self.requantized[point_.engine] if point_.requantized else 0.0
+        return point_.macs / self.peak[point_.kind] + point_.moved / float(speed) + sums
 
 
 def array(*shape: int) -> np.ndarray:
@@ -98,12 +112,12 @@ def bias(n: int) -> tuple[np.ndarray, float, int]:
 
 
 def point(shape: Any, feeds: dict[str, Any], type_: str, engine: str, out_bytes: int, macs: int = 0,
-          **args: Any) -> Point:
+          requantized: int = 0, **args: Any) -> Point:
     """A net of one operator that takes the feeds in their order."""
     net = NetDef(name="cliff", type="simple", external_input=list(feeds), external_output=["Y"])
     add_op(net, type_, list(feeds), ["Y"], engine, **args)
     moved = out_bytes + sum((value[0] if isinstance(value, tuple) else value).nbytes for value in feeds.values())
-    return Point("x".join(map(str, shape)), net, feeds, macs, moved)
+    return Point("x".join(map(str, shape)), net, feeds, macs, moved, requantized)
 
 
 def elementwise(type_: str, inputs: int, engine: str = "", int8: bool = False, **args: Any) -> Iterator[Point]:
@@ -122,7 +136,7 @@ def images(type_: str, engine: str = "", int8: bool = False, nhwc: bool = False,
         x = quantized(IN, *shape) if int8 else array(*shape)
         order: dict[str, Any] = {"order": b"NHWC"} if nhwc else {}
         yield point((n, c, h, w), {"X": x}, type_, engine, math.prod(shape) * (1 if int8 else 4),
-                    taps * math.prod(shape), **order, **args)
+                    taps * math.prod(shape), math.prod(shape) if "Average" in type_ and int8 else 0, **order, **args)
 
 
 def batch_norm() -> Iterator[Point]:
@@ -147,7 +161,7 @@ def fc(int8: bool, engine: str = "", products: Sequence[tuple[int, int, int]] = 
     for m, n, k in products:
         if int8:
             feeds: dict[str, Any] = {"X": quantized(IN, m, k), "W": quantized(WEIGHT, n, k), "B": bias(n)}
-            yield point((m, n, k), feeds, "Int8FC", engine, m * n, m * n * k, **OUT)
+            yield point((m, n, k), feeds, "Int8FC", engine, m * n, m * n * k, m * n, **OUT)
         else:
             yield point((m, n, k), {"X": array(m, k), "W": array(n, k), "B": array(n)}, "FC", "", 4 * m * n, m * n * k)
 
@@ -168,7 +182,7 @@ def conv(int8: bool, kernel: int, engine: str = "", nhwc: bool = True, depthwise
             feeds = {"X": array(*x_shape), "W": array(*w_shape), "B": array(m)}
         out = side * side * m
         yield point((c, m, side, side), feeds, "Int8Conv" if int8 else "Conv", engine, out * (1 if int8 else 4),
-                    out * taps, **args, **(OUT if int8 else {}))
+                    out * taps, out if int8 else 0, **args, **(OUT if int8 else {}))
 
 
 POOL: dict[str, Any] = {"kernel": 3, "stride": 1, "pad": 1}
@@ -234,7 +248,8 @@ def main() -> int:
         with ours.Ours(threads) as runner:
             roofs = Roofs.measure(runner, args)
             report.add("roofs", copied_bytes_per_ns={a: round(v, 1) for a, v in roofs.copies.items()},
-                       macs_per_ns={kind: round(v, 1) for kind, v in roofs.peak.items()})
+                       macs_per_ns={kind: round(v, 1) for kind, v in roofs.peak.items()},
+                       requantized_per_ns={engine or "mobile": round(v, 1) for engine, v in roofs.requantized.items()})
             for name in [name for name in SWEEPS if re.search(args.only, name)]:
                 found = {p.shape: roofs.best_ns(p) / least_ns(p, runner, args) for p in SWEEPS[name]()}
                 best, worst = max(found.values()), min(found, key=lambda shape: found[shape])

@@ -16,8 +16,6 @@
 
 #define SQ_LANES 8 /* part of the definition: see NaN below */
 
-#define SQ_INLINE static inline __attribute__((always_inline))
-
 /* lo, hi = smallest and largest of x[0..n), n > 0.
  * A NaN is passed over, but as Caffe2 keeps eight minima over whole blocks of eight, it also makes its lane forget what
  * came before (a comparison with NaN takes the second operand, the newer value). A NaN in x[0] stays. */

@@ -81,10 +81,28 @@ def test_int16_sums_of_trained_weights(row, k):
         check(x, w, row, zx=100)
         check(x, np.where(w > 0, w, 0).astype(np.int8), row)
         check(x, np.where(w < 0, w, 0).astype(np.int8), row)
-    if row.isa == "avx2":
+    if row.name == "sq_gemm_u8s8s32_4x16c4_avx2":
         packed = _gemm.pack(w, row=row.name)
         assert packed.extra_vectors > 0
         assert packed.depth == 2 or k < 64
+
+
+@pytest.mark.parametrize("n, k, thin", [(1, 300, True), (4, 64, True), (5, 300, False), (1, 9, False)])
+def test_few_columns_take_a_row_of_their_own(n, k, thin):
+    x, w = operands(np.random.default_rng(n), 20, n, k)
+    packed = _gemm.pack(w)
+    if packed.isa != "scalar":
+        assert ("x4c" in packed.row) is thin
+    got = _gemm.gemm(x, packed, _gemm.Epilogue("raw_s32", n, _gemm.fold(packed, 3)))
+    np.testing.assert_array_equal(got, reference.sums(x, w, 1, 3))
+
+
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("zero_point", [0, 127, 128, 255])
+def test_the_largest_sum_does_not_wrap(row, zero_point):
+    x, w, bias = np.zeros((3, 4), np.uint8), np.zeros((2, 4), np.int8), np.array([2**31 - 1, -(2**31)], np.int32)
+    check(x, w, row, "requant_q31", bias=bias, ratio=np.float32(0.99999994), zero_point=zero_point)
+    check(x, w, row, "requant_f32", bias=bias, multiplier=np.float32(0.99999994), zero_point=zero_point)
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -40,9 +40,6 @@ static inline sq_range_fn sq_row_find(const sq_row* rows, int count, const char*
 #define SQ_KERNEL(op) SQ_PORTABLE_KERNEL(op)
 #endif
 
-/* Element definitions are written once in scalar.h and inlined into the loops of every instruction set. */
-#define SQ_INLINE static inline __attribute__((always_inline))
-
 #define SQ_CONCAT_(a, b) a##_##b
 #define SQ_CONCAT(a, b) SQ_CONCAT_(a, b)
 

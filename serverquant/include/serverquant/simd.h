@@ -35,4 +35,8 @@
 #define SQ_X86 0
 #endif
 
+/* Definitions of one element are inlined into the loops of every instruction set; helpers inside a bracket are inlined
+ * so that vectors stay in registers. */
+#define SQ_INLINE static inline __attribute__((always_inline))
+
 #endif

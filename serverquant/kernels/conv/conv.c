@@ -1,4 +1,6 @@
 /* Row sources of convolutions. Both walk runs of output pixels that share an image row. */
+#include "serverquant/vectorise.h"
+
 #include "conv.h"
 
 #include <string.h>
@@ -38,12 +40,18 @@ static inline int64_t input_column(const sq_conv_geometry* g, int32_t x, int32_t
     return (int64_t)x * g->stride[2] - g->pad[2] + (int64_t)kx * g->dilation[2];
 }
 
-/* Pointers of one tap for a run. */
+/* Pointers of one tap for a run: padding, the pixels of the row, padding. */
 static void point_tap(const sq_conv_source* s, const run* r, const uint8_t* row, int32_t kx, const uint8_t** to) {
     const sq_conv_geometry* g = s->geometry;
-    int64_t column = input_column(g, r->begin, kx), step = (int64_t)g->stride[2];
-    for (int32_t x = r->begin; x < r->end; x++, column += step)
-        *to++ = row && column >= 0 && column < g->in[2] ? row + column * g->in_channels : s->padding;
+    const int64_t step = g->stride[2], column = input_column(g, r->begin, kx), count = r->end - r->begin;
+    const int64_t outside = column < 0 ? (-column + step - 1) / step : 0;
+    const int64_t end = row && column < g->in[2] ? (g->in[2] - 1 - column) / step + 1 : 0;
+    const int64_t last = end < count ? end : count, first = outside < last ? outside : last;
+    int64_t i = 0;
+    for (; i < first; i++) to[i] = s->padding;
+    const uint8_t* at = row ? row + (column + i * step) * g->in_channels : NULL;
+    for (; i < last; i++, at += step * g->in_channels) to[i] = at;
+    for (; i < count; i++) to[i] = s->padding;
 }
 
 static void fill_pointers(const sq_source* source, int64_t m0, int64_t m1, int32_t group, const uint8_t** rows,

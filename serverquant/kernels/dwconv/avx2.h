@@ -29,22 +29,21 @@ static void sq_dwconv_u8s16s32_16c2_avx2_pack(const int8_t* weights, const int32
 SQ_TARGET_AVX2_BEGIN
 
 /* 16 channels as 16-bit numbers; n of them exist. */
-static inline __attribute__((always_inline)) __m256i dw256_load(const uint8_t* p, int32_t n) {
+SQ_INLINE __m256i dw256_load(const uint8_t* p, int32_t n) {
     if (n == 16) return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i*)(const void*)p));
     uint8_t bytes[16] = {0};
     memcpy(bytes, p, (size_t)n);
     return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i*)(const void*)bytes));
 }
 
-static inline __attribute__((always_inline)) void dw256_pair(__m256i acc[2], __m256i a0, __m256i a1, const int8_t* w) {
+SQ_INLINE void dw256_pair(__m256i acc[2], __m256i a0, __m256i a1, const int8_t* w) {
     const __m256i w0 = _mm256_loadu_si256((const __m256i*)(const void*)w);
     const __m256i w1 = _mm256_loadu_si256((const __m256i*)(const void*)(w + 32));
     acc[0] = _mm256_add_epi32(acc[0], _mm256_madd_epi16(_mm256_unpacklo_epi16(a0, a1), w0));
     acc[1] = _mm256_add_epi32(acc[1], _mm256_madd_epi16(_mm256_unpackhi_epi16(a0, a1), w1));
 }
 
-static inline __attribute__((always_inline)) void dw256_sums(const sq_dw_tile* t, int32_t pixel, int32_t n,
-                                                             __m256i acc[2]) {
+SQ_INLINE void dw256_sums(const sq_dw_tile* t, int32_t pixel, int32_t n, __m256i acc[2]) {
     const uint8_t* const* a = t->a + pixel;
     const int8_t* w = t->w;
     int32_t tap = 0;
@@ -55,7 +54,7 @@ static inline __attribute__((always_inline)) void dw256_sums(const sq_dw_tile* t
         dw256_pair(acc, dw256_load(a[tap * t->a_stride] + t->offset, n), _mm256_setzero_si256(), w);
 }
 
-static inline __attribute__((always_inline)) void dw256_run(const sq_dw_tile* t, int32_t n) {
+SQ_INLINE void dw256_run(const sq_dw_tile* t, int32_t n) {
     const sq_epilogue* ep = t->ep;
     const __m128i zero_point = _mm_set1_epi16((short)ep->zero_point);
     const __m128i lo = _mm_set1_epi8((char)ep->lo), hi = _mm_set1_epi8((char)ep->hi);

@@ -27,8 +27,6 @@ static void sq_dwconv_u8s8s32_64c4_avx512vnni_pack(const int8_t* weights, const 
 
 SQ_TARGET_AVX512VNNI_BEGIN
 
-#define SQ_INLINE static inline __attribute__((always_inline))
-
 #define DW_NAME(x) dw512_##x
 #define DW_VEC __m512i
 #define DW_MASK __mmask64
@@ -60,7 +58,6 @@ static void sq_dwconv_u8s8s32_64c4_avx512vnni(const sq_dw_tile* t) {
     runs[wide][t->n == (wide ? 64 : 32)][t->zero_points != NULL](t);
 }
 
-#undef SQ_INLINE
 SQ_TARGET_END
 
 #endif

@@ -19,6 +19,7 @@ cdef extern from "../kernels/gemm/gemm.h" nogil:
 
     int sq_gemm_rows()
     const sq_gemm_row* sq_gemm_row_at(int index)
+    int sq_gemm_row_for(int first, int32_t n, int64_t k)
     int sq_pack_sizes(const sq_gemm_row* row, const int8_t* weights, int32_t groups, int32_t n, int32_t taps,
                       int32_t kc, int64_t* sizes)
     void sq_pack(const sq_gemm_row* row, const int8_t* weights, sq_packed* packed, int8_t* data, sq_extra* extras,
@@ -114,7 +115,10 @@ def pack(weights, groups: int = 1, taps: int = 1, zero_point=0, row: str | None 
     """
     packed = PackedWeight()
     weights = describe_weights(packed, weights, groups, taps, zero_point)
-    _fill(packed, weights, taps, choose_row(rows(), row))
+    cdef int index = choose_row(rows(), row)
+    if row is None and groups == 1:
+        index = sq_gemm_row_for(index, packed.n, packed.k)
+    _fill(packed, weights, taps, index)
     return packed
 
 
@@ -148,7 +152,7 @@ cdef _fill(PackedWeight packed, weights, int taps, int row_index):
     if packed.merged > 1:
         weights = _merge_weights(weights, packed.zero_points, packed.groups, packed.merged, taps)
     cdef int channels = packed.k // taps * packed.merged
-    if channels < MIN_TAP_CHANNELS or channels % 4:
+    if channels < MIN_TAP_CHANNELS or channels % max(4, row.kr):
         channels, taps = channels * taps, 1
     raw.row, raw.groups, raw.n = row_index, packed.groups // packed.merged, packed.n * packed.merged
     raw.taps, raw.kc = taps, channels

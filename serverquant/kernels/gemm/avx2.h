@@ -11,8 +11,6 @@
 
 SQ_TARGET_AVX2_BEGIN
 
-#define SQ_INLINE static inline __attribute__((always_inline))
-
 SQ_INLINE __m256i v256_broadcast4(const uint8_t* p) {
     int32_t four;
     memcpy(&four, p, 4);
@@ -210,7 +208,59 @@ static void sq_gemm_u8s8s32_4x16c4_avx2_sum_rows(const uint8_t* const* a, int64_
     }
 }
 
-#undef SQ_INLINE
+/* Sums of the lanes of each vector: [a, b, c, d]. */
+SQ_INLINE __m128i v256_quarter(__m256i a, __m256i b, __m256i c, __m256i d) {
+    const __m256i ab = _mm256_add_epi32(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+    const __m256i cd = _mm256_add_epi32(_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
+    const __m256i all = _mm256_add_epi32(_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd));
+    return _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+}
+
+SQ_INLINE __m256i v256_join(const __m128i q[2]) { return _mm256_inserti128_si256(_mm256_castsi128_si256(q[0]), q[1], 1); }
+
+SQ_INLINE __m256i v256_widen_part(const uint8_t* p, int32_t count) {
+    uint8_t bytes[16] = {0};
+    memcpy(bytes, p, (size_t)count);
+    return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i*)(const void*)bytes));
+}
+
+SQ_INLINE __m128i v256_to_bytes(__m256i v) {
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    return _mm_packus_epi16(words, words);
+}
+
+/* The first `count` of 8 values; more are not there. */
+SQ_INLINE __m256i v256_first(const void* p, int32_t count) {
+    return _mm256_maskload_epi32((const int*)p, _mm256_cmpgt_epi32(_mm256_set1_epi32(count),
+                                                                   _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)));
+}
+
+/* Both operands are widened to 16 bits: vpmaddwd cannot saturate, and these sums wait for memory anyway. */
+#define TH_NAME(x) v256_thin_##x
+#define TH_V __m256i
+#define TH_LANES 8
+#define TH_STEP 16
+#define TH_X(p) _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i*)(const void*)(p)))
+#define TH_X_PART(p, count) v256_widen_part(p, count)
+#define TH_W(p) _mm256_cvtepi8_epi16(_mm_load_si128((const __m128i*)(const void*)(p)))
+#define TH_DOT(acc, x, w) _mm256_add_epi32(acc, _mm256_madd_epi16(x, w))
+#define TH_ZERO() _mm256_setzero_si256()
+#define TH_QUARTER v256_quarter
+#define TH_JOIN v256_join
+#define TH_LOAD(p) _mm256_loadu_si256((const __m256i*)(const void*)(p))
+#define TH_STORE(p, v) _mm256_storeu_si256((__m256i*)(void*)(p), v)
+#define TH_FIRST(p, count) v256_first(p, count)
+#define TH_TAKE(v, places) _mm256_permutevar8x32_epi32(v, places)
+#define TH_OP(x) _mm256_##x
+#define TH_BYTES(v) v256_to_bytes(v)
+#define TH_INTS(v) _mm256_castps_si256(v)
+#define TH_FLOATS(v) _mm256_castsi256_ps(v)
+#define TH_Q31 v256_q31
+#include "thin.h"
+
+static void sq_gemm_u8s8s32_8x4c16_avx2(const sq_tile* t) { v256_thin_tile_of(t); }
+#define sq_gemm_u8s8s32_8x4c16_avx2_sum_rows sq_gemm_u8s8s32_4x16c4_avx2_sum_rows
+
 SQ_TARGET_END
 
 #endif

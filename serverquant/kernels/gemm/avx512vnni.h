@@ -10,8 +10,6 @@
 
 SQ_TARGET_AVX512VNNI_BEGIN
 
-#define SQ_INLINE static inline __attribute__((always_inline))
-
 SQ_INLINE __m512i v512_broadcast4(const uint8_t* p) {
     int32_t four;
     memcpy(&four, p, 4);
@@ -178,7 +176,45 @@ static void sq_gemm_u8s8s32_6x64c4_avx512vnni_sum_rows(const uint8_t* const* a, 
     }
 }
 
-#undef SQ_INLINE
+/* Sums of the four lanes' worth of each vector: [a, b, c, d]. */
+SQ_INLINE __m128i v512_quarter(__m512i a, __m512i b, __m512i c, __m512i d) {
+    const __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    const __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    const __m512i all = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    const __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1));
+    return _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+}
+
+SQ_INLINE __m512i v512_join(const __m128i q[4]) {
+    const __m512i lower = _mm512_castsi256_si512(_mm256_inserti128_si256(_mm256_castsi128_si256(q[0]), q[1], 1));
+    return _mm512_inserti64x4(lower, _mm256_inserti128_si256(_mm256_castsi128_si256(q[2]), q[3], 1), 1);
+}
+
+#define TH_NAME(x) v512_thin_##x
+#define TH_V __m512i
+#define TH_LANES 16
+#define TH_STEP 64
+#define TH_X(p) _mm512_loadu_si512((const void*)(p))
+#define TH_X_PART(p, count) _mm512_maskz_loadu_epi8(~(__mmask64)0 >> (64 - (count)), (const void*)(p))
+#define TH_W(p) _mm512_load_si512((const void*)(p))
+#define TH_DOT(acc, x, w) _mm512_dpbusd_epi32(acc, x, w)
+#define TH_ZERO() _mm512_setzero_si512()
+#define TH_QUARTER v512_quarter
+#define TH_JOIN v512_join
+#define TH_LOAD(p) _mm512_loadu_si512((const void*)(p))
+#define TH_STORE(p, v) _mm512_storeu_si512((void*)(p), v)
+#define TH_FIRST(p, count) _mm512_maskz_loadu_epi32((__mmask16)((1u << (count)) - 1u), p)
+#define TH_TAKE(v, places) _mm512_permutexvar_epi32(places, v)
+#define TH_OP(x) _mm512_##x
+#define TH_BYTES(v) _mm512_cvtepi32_epi8(v)
+#define TH_INTS(v) _mm512_castps_si512(v)
+#define TH_FLOATS(v) _mm512_castsi512_ps(v)
+#define TH_Q31 v512_q31
+#include "thin.h"
+
+static void sq_gemm_u8s8s32_8x4c64_avx512vnni(const sq_tile* t) { v512_thin_tile_of(t); }
+#define sq_gemm_u8s8s32_8x4c64_avx512vnni_sum_rows sq_gemm_u8s8s32_6x64c4_avx512vnni_sum_rows
+
 SQ_TARGET_END
 
 #endif

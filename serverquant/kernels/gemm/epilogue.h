@@ -5,15 +5,11 @@
 #include <math.h>
 
 #include "gemm.h"
+#include "serverquant/convert.h"
 
 static inline int32_t sq_wrap_add(int32_t a, int32_t b) { return (int32_t)((uint32_t)a + (uint32_t)b); }
 static inline int32_t sq_wrap_mul(int32_t a, int32_t b) { return (int32_t)((uint32_t)a * (uint32_t)b); }
 static inline int32_t sq_clamp(int32_t v, int32_t lo, int32_t hi) { return v < lo ? lo : v > hi ? hi : v; }
-
-/* Ties to even. Out of int32's range and NaN: INT32_MIN, as x86 converts. */
-static inline int32_t sq_rne(float v) {
-    return v >= -2147483648.0f && v < 2147483648.0f ? (int32_t)lrintf(v) : INT32_MIN;
-}
 
 /* acc * multiplier * 2^-31-shift: half up at 31 bits, then half away from zero. */
 static inline int32_t sq_q31(int32_t acc, int32_t multiplier, int32_t shift) {
@@ -28,12 +24,11 @@ static inline void sq_finish_one(const sq_epilogue* ep, int32_t acc, int64_t col
     switch (ep->kind) {
     case SQ_REQUANT_F32:
         m = ep->multiplier[ep->per_column ? column : 0];
-        ((uint8_t*)c)[at] =
-            (uint8_t)sq_clamp(sq_wrap_add(sq_rne((float)acc * m), ep->zero_point), ep->lo, ep->hi);
+        ((uint8_t*)c)[at] = (uint8_t)sq_shift_clamp(sq_round_or_min((float)acc * m), ep->zero_point, ep->lo, ep->hi);
         break;
     case SQ_REQUANT_Q31:
-        ((uint8_t*)c)[at] = (uint8_t)sq_clamp(
-            sq_wrap_add(sq_q31(acc, ep->q31_multiplier, ep->q31_shift), ep->zero_point), ep->lo, ep->hi);
+        ((uint8_t*)c)[at] = (uint8_t)sq_shift_clamp(sq_q31(acc, ep->q31_multiplier, ep->q31_shift), ep->zero_point,
+                                                    ep->lo, ep->hi);
         break;
     case SQ_RAW_S32:
         ((int32_t*)c)[at] = acc;

@@ -19,6 +19,12 @@ static const sq_gemm_row table[] = {
 int sq_gemm_rows(void) { return (int)(sizeof(table) / sizeof(table[0])); }
 const sq_gemm_row* sq_gemm_row_at(int index) { return &table[index]; }
 
+int sq_gemm_row_for(int first, int32_t n, int64_t k) {
+    for (int i = first; i < sq_gemm_rows() && table[i].isa == table[first].isa; i++)
+        if (table[i].lanes == 1 && n <= table[i].nr && k >= table[i].kr) return i;
+    return first;
+}
+
 /* Rows of a tile of n columns: as many as the accumulators hold, and no more than mr. */
 static int32_t tile_rows(const sq_gemm_row* row, int32_t n) {
     int32_t vectors = (n + row->lanes - 1) / row->lanes;

@@ -140,6 +140,8 @@ static inline void sq_fold(const int32_t* column_sums, const int32_t* zero_point
 /* kernel table: fastest first, the last row always applies */
 int sq_gemm_rows(void);
 const sq_gemm_row* sq_gemm_row_at(int index);
+/* The best row of the level of row `first` for a product of n columns in one group. */
+int sq_gemm_row_for(int first, int32_t n, int64_t k);
 
 /* Packing. sizes: [0] bytes of data, [1] number of extra vectors, [2] number of extra lists, [3] depth.
  * weights is [groups * n][taps * kc]. Returns -1 when there is no memory. */

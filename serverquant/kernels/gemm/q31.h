@@ -7,7 +7,7 @@
 
 SQ_TARGET_AVX2_BEGIN
 
-static inline __attribute__((always_inline)) __m256i v256_q31(__m256i acc, const sq_epilogue* ep) {
+SQ_INLINE __m256i v256_q31(__m256i acc, const sq_epilogue* ep) {
     const __m256i multiplier = _mm256_set1_epi32(ep->q31_multiplier), half = _mm256_set1_epi64x(1 << 30);
     const __m256i mask = _mm256_set1_epi32((int32_t)((1u << ep->q31_shift) - 1u));
     const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(acc, multiplier), half);
@@ -23,7 +23,7 @@ SQ_TARGET_END
 
 SQ_TARGET_AVX512VNNI_BEGIN
 
-static inline __attribute__((always_inline)) __m512i v512_q31(__m512i acc, const sq_epilogue* ep) {
+SQ_INLINE __m512i v512_q31(__m512i acc, const sq_epilogue* ep) {
     const __m512i multiplier = _mm512_set1_epi32(ep->q31_multiplier), half = _mm512_set1_epi64(1 << 30);
     const __m512i mask = _mm512_set1_epi32((int32_t)((1u << ep->q31_shift) - 1u));
     const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(acc, multiplier), half);
