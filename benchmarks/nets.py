@@ -60,13 +60,24 @@ def wrong_blobs(case: cases.NetCase, fetch: Callable[[str], Any]) -> list[str]:
     return [f"{blob}: {why}" for blob, why in found if why]
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether two outputs are the same bytes, parameters included."""
+    if isinstance(one, tuple):
+        return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    return bool(one.tobytes() == other.tobytes())
+
+
 def ours_checked(case: cases.NetCase, threads: int, stack: ExitStack) -> Run:
     """A Predictor's calls: arrays in, arrays out."""
     predict, inputs = stack.enter_context(serverquant.load(case.init_path(), case.predict_path)), case.inputs()
     serverquant.set_num_threads(threads)
-    predict(inputs)
-    if wrong := wrong_blobs(case, predict.fetch):
-        sys.exit(f"{case.name}: {len(wrong)} blobs differ from the stored answers; first {wrong[0]}")
+    outputs = predict(inputs)
+    with serverquant.load(case.init_path(), case.predict_path, keep_blobs=True) as keeper:
+        kept = keeper(inputs)
+        if wrong := wrong_blobs(case, keeper.fetch):
+            sys.exit(f"{case.name}: {len(wrong)} blobs differ from the stored answers; first {wrong[0]}")
+    if not all(same(outputs[name], kept[name]) for name in kept):
+        sys.exit(f"{case.name}: the planned net's outputs differ")
     return timing.timed(lambda: predict(inputs))
 
 

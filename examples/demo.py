@@ -22,7 +22,7 @@ SHADES = " .:-=+*#%@"
 
 
 def load(name: str) -> Predictor:
-    return serverquant.load(NETS / name / "init_net.pb", NETS / name / "predict_net.pb")
+    return serverquant.load(NETS / name / "init_net.pb", NETS / name / "predict_net.pb", keep_blobs=True)
 
 
 def cpu_name() -> str:

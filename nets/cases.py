@@ -3,7 +3,7 @@
 ::
 
     for case in cases.cases():
-        net = serverquant.load(case.init_path(), case.predict_path)
+        net = serverquant.load(case.init_path(), case.predict_path, keep_blobs=True)
         run it on case.inputs(), fetch every blob that case.answers() names, and
         for answer in case.answers():
             assert not answer.compare(blob)

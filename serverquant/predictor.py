@@ -9,9 +9,13 @@ from typing import Any
 import serverquant.ops  # noqa: F401 - makes the built-in operators known
 from serverquant._base.errors import ArgumentError, NetError, ParseError
 from serverquant.blobs._blob import Blob
-from serverquant.blobs.spec import OBJECT
+from serverquant.blobs.spec import INT8, OBJECT, TENSOR
 from serverquant.blobs.store import closest
 from serverquant.proto.wire import NetFile, read_net
+from serverquant.runtime.nets import net_class
+from serverquant.runtime.nets.dag import DagNet
+from serverquant.runtime.nets.passes import Folded
+from serverquant.runtime.nets.planned import PlannedNet
 from serverquant.runtime.nets.simple import SimpleNet
 from serverquant.runtime.workspace import Workspace
 
@@ -28,27 +32,37 @@ class Predictor:
             outputs["prob"]
 
     inputs, outputs: names of the blobs that a call takes and gives.
+
+    keep_blobs: inner blobs stay after a call, for `fetch`. Without it they share memory, and what no output needs is not
+    computed (docs/nets.md). A net of a dag type keeps them anyway.
+    keep_weights: with False, weights that are packed for their operators exist in that form alone (`fetch` unpacks),
+    and those that the net does not read are gone.
     """
 
-    def __init__(self, init: Any, predict: Any):
+    def __init__(self, init: Any, predict: Any, *, keep_blobs: bool = False, keep_weights: bool = True):
+        self._keep_blobs = keep_blobs
+        self._folded = Folded()
+        self._creating = threading.Lock()
         self._weights = Workspace()
         self._packers: list[tuple[Any, list[Blob]]] = []
         if init is not None:
             self._make_weights(read_net(init))
         self._file: NetFile = read_net(predict)
-        net = self._file.net
-        made = {name for op in net.op for name in op.output}
-        used = list(dict.fromkeys([*net.external_input, *(n for op in net.op for n in op.input)]))
-        self.name: str = net.name
+        proto = self._file.net
+        made = {name for op in proto.op for name in op.output}
+        used = list(dict.fromkeys([*proto.external_input, *(n for op in proto.op for n in op.input)]))
+        self.name: str = proto.name
         self.inputs: list[str] = [
-            n for n in used if n not in self._weights and (n in net.external_input or n not in made)
+            n for n in used if n not in self._weights and (n in proto.external_input or n not in made)
         ]
-        self.outputs: list[str] = list(net.external_output) or list(net.op[-1].output if net.op else ())
-        if not net.op:
-            raise NetError(f'net "{net.name}" has no operators')
+        self.outputs: list[str] = list(proto.external_output) or list(proto.op[-1].output if proto.op else ())
+        if not proto.op:
+            raise NetError(f'net "{proto.name}" has no operators')
         self._local = threading.local()
         self._closed = False
-        self._context()
+        net = self._context()[1]
+        if not keep_weights:
+            slim_down(self._weights, net, self.outputs)
 
     def _make_weights(self, file: NetFile) -> None:
         self._weights.bind(file, fix_defects=True).run()
@@ -100,8 +114,17 @@ class Predictor:
             space = Workspace(parent=self._weights)
             for name in self.inputs:
                 space.local(name)
-            found = self._local.context = (space, space.bind(self._file, fix_defects=True))
+            with self._creating:
+                found = self._local.context = (space, self._bind(space))
         return found
+
+    def _bind(self, space: Workspace) -> SimpleNet:
+        kind = net_class(self._file)
+        if issubclass(kind, DagNet):
+            return kind(self._file, space, True)
+        if self._keep_blobs:
+            return SimpleNet(self._file, space, True)
+        return PlannedNet(self._file, space, True, self.outputs, self._weights.names(), self._folded)
 
     @property
     def net(self) -> SimpleNet:
@@ -137,6 +160,7 @@ class Predictor:
         self._closed = True
         self._local = threading.local()
         self._packers.clear()
+        self._folded = Folded()
         self._weights.reset()
 
     def __enter__(self) -> Predictor:
@@ -154,15 +178,30 @@ class Predictor:
         )
 
 
-def load(init: Any, predict: Any = None) -> Predictor:
+def slim_down(weights: Workspace, net: SimpleNet, results: list[str]) -> None:
+    """Let go of weights that the net does not read, and of those that it reads in packed form, once that is made."""
+    uses: dict[Blob, list[bool]] = {}
+    for index, operator in enumerate(net.operators):
+        for i, blob in enumerate(net.inputs_of(index)):
+            uses.setdefault(blob, []).append(i in operator.packs)
+    for name in weights.names():
+        blob = weights.get(name)
+        if blob in uses:
+            blob.slim = all(uses[blob]) and blob.kind in (TENSOR, INT8)
+        elif name not in results:
+            blob.clear()
+            blob.why_empty = "the net does not read it, and the Predictor was made with keep_weights=False"
+
+
+def load(init: Any, predict: Any = None, *, keep_blobs: bool = False, keep_weights: bool = True) -> Predictor:
     """A Predictor from an init net and a predict net: paths (.pb, .pbtxt), bytes, messages of any protobuf runtime.
 
     One MetaNetDef alone will do if it holds both nets. Raises ParseError for what is no net, and whatever running the
-    init net or creating the predict net raises.
+    init net or creating the predict net raises. keep_blobs, keep_weights: see Predictor.
     """
     if predict is None:
         init, predict = _from_meta_net(init)
-    return Predictor(init, predict)
+    return Predictor(init, predict, keep_blobs=keep_blobs, keep_weights=keep_weights)
 
 
 def _from_meta_net(source: Any) -> tuple[Any, Any]:

@@ -39,13 +39,20 @@ def test_it_says_what_it_is(predict):
         assert word in text
 
 
-def test_inner_blobs_and_int8_values(predict):
+def test_inner_blobs_and_int8_values():
+    with serverquant.load(*INT8, keep_blobs=True) as predict:
+        predict(IMAGES)
+        inner = predict.fetch("out_int8")
+        assert isinstance(inner, serverquant.Int8)
+        assert inner.data.dtype == np.uint8
+        with pytest.raises(MissingBlobError, match="out_int8"):
+            predict.fetch("out_int")
+
+
+def test_inner_blobs_are_gone_unless_they_are_kept(predict):
     predict(IMAGES)
-    inner = predict.fetch("out_int8")
-    assert isinstance(inner, serverquant.Int8)
-    assert inner.data.dtype == np.uint8
-    with pytest.raises(MissingBlobError, match="out_int8"):
-        predict.fetch("out_int")
+    with pytest.raises(MissingBlobError, match=r'"out_int8" is empty: it is inner memory .*keep_blobs=True'):
+        predict.fetch("out_int8")
 
 
 @pytest.mark.parametrize(

@@ -55,5 +55,11 @@ cdef class Blob:
     cdef object _value
     cdef dict _packed
     cdef uint64_t _packed_version
+    cdef public str why_empty
+    cdef public bint slim
+    cdef object _restore
+    cdef uint64_t _restore_version
     cdef int _make_room(self, size_t nbytes) noexcept
     cdef _feed_array(self, array, int dtype, int kind)
+    cdef _copy_in(self, array)
+    cdef _bring_back(self)

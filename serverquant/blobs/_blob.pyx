@@ -5,6 +5,7 @@ point), or any Python object (packed weights, strings). Its C half, `sq_tensor`,
 life, so that planned steps can point to it.
 """
 import os
+from functools import partial
 
 import numpy as np
 
@@ -122,7 +123,9 @@ cdef Buffer new_buffer(size_t nbytes):
 cdef class Blob:
     """One named value. Made by a store; `spec()` says what it holds.
 
-    Attributes: `name`; `version`, which grows with every write; `scale` and `zero_point` of an Int8 tensor.
+    Attributes: `name`; `version`, which grows with every write; `scale` and `zero_point` of an Int8 tensor; `why_empty`,
+    what an empty blob's error says; `slim`: the values are dropped once a packed form is there that gives them back
+    (only `view` and `fetch` may read them then, never a step by itself).
     """
 
     def __cinit__(self, str name):
@@ -180,6 +183,7 @@ cdef class Blob:
         self.buffer = None
         self._value = None
         self._packed = {}
+        self._restore = None
         memset(&self.t.shape, 0, sizeof(sq_shape))
         self.t.data = NULL
         self.t.capacity = 0
@@ -225,6 +229,8 @@ cdef class Blob:
             return self._value
         if s.size == 0:
             return np.empty(self.dims, _NUMPY[s.dtype])
+        if self.t.data == NULL:
+            self._bring_back()
         return np.frombuffer(self.buffer, _NUMPY[s.dtype], s.size).reshape(self.dims)
 
     # ---- values -----------------------------------------------------------------------------------------------
@@ -266,13 +272,9 @@ cdef class Blob:
         self._value = value
 
     cdef _feed_array(self, array, int dtype, int kind):
-        cdef Py_buffer source
         self.resize(array.shape, dtype, kind)
-        if not self.t.shape.size:
-            return
-        PyObject_GetBuffer(np.asarray(array, order="C"), &source, PyBUF_C_CONTIGUOUS)
-        memcpy(self.t.data, source.buf, source.len)
-        PyBuffer_Release(&source)
+        if self.t.shape.size:
+            self._copy_in(array)
 
     def _feed_strings(self, array):
         strings = np.empty(array.shape, object)
@@ -287,9 +289,11 @@ cdef class Blob:
     def fetch(self):
         """A copy of the tensor's values (strings: an object array of bytes), or the object itself."""
         if self.t.shape.kind == SQ_EMPTY:
-            raise MissingBlobError(f'blob "{self.name}" is empty: nothing has been written to it yet')
+            raise MissingBlobError(f'blob "{self.name}" is empty: {self.why_empty or "nothing has been written to it yet"}')
         if self.t.shape.kind == SQ_OBJECT:
             return self._value
+        if self.is_dropped:
+            return self._restore()
         return self.view().copy()
 
     def tensor(self):
@@ -319,15 +323,40 @@ cdef class Blob:
 
     # ---- derived data -----------------------------------------------------------------------------------------
 
-    def packed(self, key, make):
-        """What `make()` derives from this version of the value, made once for each `key` and shared by all nets."""
+    def packed(self, key, make, unpack=None):
+        """What `make()` derives from this version of the value, made once for each `key` and shared by all nets.
+        unpack(packed) gives the values back, bit for bit, in the blob's shape and type; a slim blob then drops its own."""
         if self._packed_version != self.t.version:
             self._packed = {}
             self._packed_version = self.t.version
         found = self._packed.get(key)
         if found is None:
             found = self._packed[key] = make()
+        if self.slim and unpack is not None and self.t.data != NULL:
+            self._restore, self._restore_version = partial(unpack, found), self.t.version
+            self.buffer = None
+            self.t.data, self.t.capacity = NULL, 0
         return found
+
+    @property
+    def is_dropped(self):
+        """Whether the values are there in a packed form alone."""
+        return self.t.data == NULL and self._restore is not None and self._restore_version == self.t.version
+
+    cdef _bring_back(self):
+        """Values that were dropped, until something is packed again."""
+        if not self.is_dropped:
+            raise ServerquantError(f'blob "{self.name}" has no values')
+        array = self._restore()
+        if self._make_room(array.nbytes) != 0:
+            raise MemoryError
+        self._copy_in(array)
+
+    cdef _copy_in(self, array):
+        cdef Py_buffer source
+        PyObject_GetBuffer(np.asarray(array, order="C"), &source, PyBUF_C_CONTIGUOUS)
+        memcpy(self.t.data, source.buf, source.len)
+        PyBuffer_Release(&source)
 
     @property
     def packed_bytes(self):

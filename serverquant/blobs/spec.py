@@ -50,6 +50,10 @@ class Spec:
     def is_int8(self) -> bool:
         return self.kind == INT8
 
+    def same_type(self, other: Spec) -> bool:
+        """Whether dims, data type and kind are the same."""
+        return (self.dims, self.dtype, self.kind) == (other.dims, other.dtype, other.kind)
+
     def with_dims(self, dims: tuple[int, ...]) -> Spec:
         """The same type in another shape."""
         return Spec(dims, self.dtype, self.kind)

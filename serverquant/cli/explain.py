@@ -20,7 +20,7 @@ def main(args: argparse.Namespace) -> int:
     from serverquant._base import _isa, _threads
     from serverquant.cli import nets, show
 
-    net = nets.open_net(args)
+    net = nets.open_net(args, keep_blobs=True)
     net(nets.inputs(args, net))
     maker = _maker(net)
     found = [_facts(item, maker) for item in nets.planned(net)]

@@ -49,7 +49,7 @@ def _looked_at(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
             pass  # a MetaNetDef, then: the predictor says what is wrong if it is none
         else:
             return proto, _bare(proto)
-    net = nets.open_net(args)
+    net = nets.open_net(args, keep_blobs=True)
     found = _bare(net.proto)
     found |= {
         "inputs": net.inputs,

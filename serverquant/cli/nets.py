@@ -32,11 +32,11 @@ def arguments(parser: argparse.ArgumentParser, optional: bool = False) -> None:
     feeds.arguments(parser)
 
 
-def open_net(args: argparse.Namespace) -> Predictor:
+def open_net(args: argparse.Namespace, keep_blobs: bool = False) -> Predictor:
     """The predictor of the files on the command line."""
     if args.threads is not None:
         _threads.set_num_threads(args.threads)
-    return load(args.init, args.predict)
+    return load(args.init, args.predict, keep_blobs=keep_blobs)
 
 
 def inputs(args: argparse.Namespace, net: Predictor) -> dict[str, Any]:

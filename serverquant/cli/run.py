@@ -31,7 +31,7 @@ def main(args: argparse.Namespace) -> int:
 
     if args.save and Path(args.save).suffix not in (".npy", ".npz"):
         raise ArgumentError(f"--save {args.save}: the name must end in .npz or .npy")
-    net = nets.open_net(args)
+    net = nets.open_net(args, keep_blobs=bool(args.output))
     found = net(nets.inputs(args, net))
     if args.output:
         found = {name: net.fetch(name) for name in args.output}

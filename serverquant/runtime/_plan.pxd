@@ -62,6 +62,7 @@ cdef class Plan:
     cdef bint _matches(self) noexcept nogil
     cdef bint _guards_hold(self) noexcept nogil
     cdef bint _rebatch(self) noexcept nogil
+    cdef bint _grows_in_place(self, int i) noexcept nogil
     cdef bint _rebatch_step(self, int i) noexcept nogil
     cdef int _turn(self, int i) noexcept nogil
     cdef int _walk(self, int i) noexcept nogil

@@ -274,12 +274,26 @@ cdef class Plan:
             v.shape = e.tensor.shape
             v.changed = True
         for i in range(self.n_steps):
-            if not self._rebatch_step(i):
+            if not self._rebatch_step(i) or self._grows_in_place(i):
                 return False
         for i in range(self.n_values):
             if self.values[i].changed:
                 self.values[i].spec = next_spec()
         return True
+
+    cdef bint _grows_in_place(self, int i) noexcept nogil:
+        """Whether an output needs more room than the input that lies in the same blob."""
+        cdef sq_step* s = &self.steps[i]
+        cdef const sq_shape* a
+        cdef const sq_shape* b
+        cdef int j, k
+        for j in range(s.n_in):
+            for k in range(s.n_out):
+                if s.in_[j] == s.out[k]:
+                    a, b = &self.values[self.links[i].inputs[j]].shape, &self.values[self.links[i].outputs[k]].shape
+                    if b.size * b.item_bytes > a.size * a.item_bytes:
+                        return True
+        return False
 
     cdef bint _rebatch_step(self, int i) noexcept nogil:
         cdef sq_step* s = &self.steps[i]

@@ -78,9 +78,13 @@ class Operator:
 
     takes: what inputs may be: "float", "int8" (an Int8 tensor of uint8; "int8:int32" is one of int32), "object", a data
         type's name, several with "|" between them, or "any"; one text for all, or one for each input.
+    packs: inputs that run() reads in the form that `prepare` packed, never the blob's own values.
+    by_name: whether it may read or write blobs of the store that are no inputs or outputs of it.
     """
 
     takes: str | tuple[str, ...] = "any"
+    packs: tuple[int, ...] = ()
+    by_name: bool = False
 
     def __init__(self, definition: Definition, schema: Schema):
         self.definition, self.schema = definition, schema
@@ -203,7 +207,7 @@ class PythonOperator(Operator):
                 elif new is not old:
                     blob.feed(new)
                 elif new is None:
-                    raise OperatorError(f'output {i} "{blob.name}" was not set: put an array into outputs[{i}]')
+                    raise OperatorError(f'output {i} "{self.outputs[i]}" was not set: put an array into outputs[{i}]')
         except ServerquantError:
             raise
         except Exception as error:

@@ -8,7 +8,7 @@ plan starts behind it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,9 +18,6 @@ from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import EMPTY, TENSOR, Spec
 from serverquant.runtime._plan import Plan, constant_step
 from serverquant.runtime.operator import Operator
-
-if TYPE_CHECKING:
-    from serverquant.runtime.nets.simple import SimpleNet
 
 SMALL = 64  # elements; larger integer tensors are data, not shapes
 UNKNOWN = Spec((), 0, EMPTY)
@@ -46,6 +43,16 @@ class EntrySpec(Spec):
         return self._value
 
 
+class Operators(Protocol):
+    """What a planner asks of a net."""
+
+    operators: list[Operator]
+
+    def inputs_of(self, index: int) -> list[Blob]: ...
+
+    def outputs_of(self, index: int, ins: list[Spec], outs: list[Spec]) -> list[Blob]: ...
+
+
 class Planner:
     """Fills one plan with steps for the operators `pending`, in that order, up to what only running tells.
 
@@ -53,9 +60,9 @@ class Planner:
     those that must run before), only operators that wait for such a one are left for a later plan.
     """
 
-    def __init__(self, net: SimpleNet, plan: Plan, waits: Sequence[Sequence[int]] | None = None):
+    def __init__(self, net: Operators, plan: Plan, waits: Sequence[Sequence[int]] | None = None):
         self.net, self.plan, self.waits = net, plan, waits
-        self.known: dict[str, tuple[Spec, int]] = {}
+        self.known: dict[Blob, tuple[Spec, int]] = {}
 
     def build(self, pending: Sequence[int]) -> Plan:
         held: set[int] = set()  # with unknown outputs, or behind such
@@ -67,9 +74,10 @@ class Planner:
                 continue
             operator = self.net.operators[index]
             try:
-                whole = self._add(operator, *self.net.blobs[index])
+                whole = self._add(operator, index)
             except (ServerquantError, MemoryError) as error:
-                known = [(name, self.known[name][0]) for name in operator.inputs if name in self.known]
+                named = zip(operator.inputs, self.net.inputs_of(index))
+                known = [(name, self.known[blob][0]) for name, blob in named if blob in self.known]
                 raise placed(error, operator.place, known, operator.outputs) from error.__cause__
             if not whole:
                 if self.waits is None:
@@ -80,14 +88,15 @@ class Planner:
         self.plan.seal()
         return self.plan
 
-    def _add(self, operator: Operator, inputs: list[Blob], outputs: list[Blob]) -> bool:
+    def _add(self, operator: Operator, index: int) -> bool:
         """Plan one operator; False if the shapes of its outputs stay unknown until it has run."""
+        inputs = self.net.inputs_of(index)
         found = [self._input(operator, i, blob) for i, blob in enumerate(inputs)]
         ins, in_values = [spec for spec, _ in found], [value for _, value in found]
         operator.check_types(ins)
         outs = operator.infer(ins)
         whole = outs is not None
-        specs = outs if outs is not None else [UNKNOWN] * len(outputs)
+        specs = outs if outs is not None else [UNKNOWN] * len(operator.outputs)
         operator.check_outputs(ins, specs)
         values = operator.schema.values(operator, ins) if whole and operator.schema.values else None
         if values is not None:
@@ -97,33 +106,32 @@ class Planner:
             step = constant_step([array.tobytes() for array in arrays])
         else:
             step = operator.plan(ins, specs) if whole else operator.plan_late(ins, specs)
-        out_values = [self._output(blob, spec) for blob, spec in zip(outputs, specs)]
+        outputs = self.net.outputs_of(index, ins, specs)
+        out_values = [self._output(blob, spec, inputs) for blob, spec in zip(outputs, specs)]
         self.plan.operators.append(operator)
         self.plan.add_step(step, inputs, in_values, outputs, out_values)
         return whole
 
     def _input(self, operator: Operator, i: int, blob: Blob) -> tuple[Spec, int]:
-        found = self.known.get(blob.name)
+        found = self.known.get(blob)
         if found is not None:
             return found
         spec = EntrySpec(blob, self.plan)
         if spec.kind == EMPTY:
-            raise MissingBlobError(
-                f'input {i} "{blob.name}" is empty: no operator before this one makes it; feed it, or run the net that '
-                "makes it, first"
-            )
+            why = blob.why_empty or "no operator before this one makes it; feed it, or run the net that makes it, first"
+            raise MissingBlobError(f'input {i} "{operator.inputs[i]}" is empty: {why}')
         value = self.plan.add_value(spec)
         self.plan.add_entry(blob, value)
-        self.known[blob.name] = spec, value
+        self.known[blob] = spec, value
         return spec, value
 
-    def _output(self, blob: Blob, spec: Spec) -> int:
-        """The value's number. An output that leaves its blob's shape as it was keeps the number, so that running in
-        place never touches the shape."""
-        before = self.known.get(blob.name)
-        if before and (before[0].dims, before[0].dtype, before[0].kind) == (spec.dims, spec.dtype, spec.kind):
+    def _output(self, blob: Blob, spec: Spec, inputs: list[Blob]) -> int:
+        """The value's number. An operator in place that leaves the shape as it was keeps the number, so that running it
+        never touches the shape."""
+        before = self.known.get(blob)
+        if before and blob in inputs and before[0].same_type(spec):
             value = before[1]
         else:
             value = self.plan.add_value(spec)
-        self.known[blob.name] = spec, value
+        self.known[blob] = spec, value
         return value

@@ -35,6 +35,13 @@ def same(one: corpus.Value, other: corpus.Value) -> bool:
 
 
 @pytest.mark.parametrize("case", NETS, ids=lambda case: case.id)
+def test_planned(case):
+    for one, other in zip(blobs_of(case, "simple"), blobs_of(case, "planned"), strict=True):
+        assert set(NetDef.FromString(case.net).external_output) <= other.keys() <= one.keys()
+        assert not [name for name in other if not same(one[name], other[name])]
+
+
+@pytest.mark.parametrize("case", NETS, ids=lambda case: case.id)
 def test_dag(case):
     _dag.force_threads(True)
     try:

@@ -77,6 +77,21 @@ def test_a_blob_written_twice_in_different_shapes():
         assert space.fetch("second").shape == (2, 2)
 
 
+def test_a_blob_written_twice_in_one_shape_takes_a_new_batch_once():
+    def build(n):
+        n.Copy("A", "T")
+        n.Relu("T", "first")
+        n.Copy("B", "T")
+        n.Relu("T", "second")
+
+    space = Workspace()
+    net = net_on(space, build, A=np.ones((2, 3), np.float32), B=np.ones((2, 3), np.float32))
+    net.run()
+    space.create("A").feed(np.ones((5, 3), np.float32))
+    net.run()
+    assert (space.fetch("first").shape, space.fetch("second").shape) == ((5, 3), (2, 3))
+
+
 def test_another_writer_between_runs():
     space = Workspace()
     net = net_on(space, lambda n: n.Relu("X", "Y"), X=f32(-1, 1))

@@ -24,6 +24,7 @@ class Python(Operator):
             self.function, self.pass_workspace = self._built(), self.args.pass_workspace
         else:
             raise ArgumentError("a Python operator needs the argument token or pickled_builder")
+        self.by_name = bool(self.pass_workspace)
 
     def _built(self) -> Any:
         """The function that the net brings along. Unpickling runs code, as Caffe2 does: see docs/add_operator.md."""

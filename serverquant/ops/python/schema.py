@@ -8,6 +8,7 @@ declare(
     inputs=(0, MANY),
     outputs=(0, MANY),
     inplace="any",
+    effects=None,
     args=[
         Arg("token", "string", "", "Which function, of those that this process has made operators of."),
         Arg("pickled_builder", "bytes", b"", "Instead of a token: (builder, args, kwargs) that makes the function."),

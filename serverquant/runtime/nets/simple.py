@@ -8,6 +8,7 @@ from typing import Any
 
 from serverquant._base.errors import MissingBlobError, NetError, ServerquantError, placed
 from serverquant.blobs._blob import Blob
+from serverquant.blobs.spec import Spec
 from serverquant.blobs.store import BlobStore, closest
 from serverquant.proto.args import Arguments
 from serverquant.proto.wire import NetFile
@@ -57,10 +58,27 @@ class SimpleNet:
         self.name, self.proto, self.store = source.net.name, source.net, store
         self._check_sources()
         self.operators = [self._create(d) for d in definitions(source, fix_defects, store)]
-        self.blobs = [self._blobs(op) for op in self.operators]
+        self._prepare()
         self._caches: dict[Sequence[int], PlanCache] = {}
         self._first = self._plans_of(self._order()) if self.operators else None
         self._lock = threading.Lock()
+
+    def _prepare(self) -> None:
+        """Find the operators' blobs. A parent's blob is read, never written: an output of its name is a blob of this
+        store from here on."""
+        self._inputs: list[list[Blob]] = []
+        self._outputs: list[list[Blob]] = []
+        for op in self.operators:
+            self._inputs.append([self.store.create(name) for name in op.inputs])
+            self._outputs.append([self.store.local(name) for name in op.outputs])
+
+    def inputs_of(self, index: int) -> list[Blob]:
+        """The blobs that an operator reads."""
+        return self._inputs[index]
+
+    def outputs_of(self, index: int, ins: list[Spec], outs: list[Spec]) -> list[Blob]:
+        """The blobs that an operator writes, asked for when the planner knows what it reads and writes."""
+        return self._outputs[index]
 
     def _check_sources(self) -> None:
         """Every input is an external input, an earlier output, or (when none are declared) a blob that exists."""
@@ -90,11 +108,6 @@ class SimpleNet:
         except (ServerquantError, MemoryError) as error:
             outputs = () if definition.inputs else definition.outputs
             raise placed(error, definition.place, outputs=outputs) from error.__cause__
-
-    def _blobs(self, op: Operator) -> tuple[list[Blob], list[Blob]]:
-        inputs = [self.store.create(name) for name in op.inputs]
-        # A parent's blob is read, never written: an output of its name is a blob of this store from here on.
-        return inputs, [self.store.local(name) for name in op.outputs]
 
     # ---- plans ----------------------------------------------------------------------------------------------------
 
@@ -126,14 +139,13 @@ class SimpleNet:
                 cache = plan.next
 
     def run_timed(self) -> list[int]:
-        """Run all operators one by one; nanoseconds of each."""
-        times = [0] * len(self.operators)
+        """Run all operators one by one; nanoseconds of each, in the order of `last_plans`."""
+        times: list[int] = []
         with self._lock:
             cache = self._first
             while cache is not None:
                 plan = cache.fitting()
-                for operator, taken in zip(plan.operators, plan.run_timed()):
-                    times[operator.definition.index] = taken
+                times += plan.run_timed()
                 cache = plan.next
         return times
 

@@ -1,0 +1,194 @@
+"""The `planned` net: only its outputs are kept, and inner blobs share memory.
+
+Made once: operators whose inputs are constants are computed ahead (`Folded`), the passes change the graph (`PASSES`).
+While planning, every inner value gets a place: that of an input that ends here, where the operator works in place; a
+free place of the best size; or a new one. Places are found at the first plan, by its sizes, and stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from serverquant.blobs import dtypes
+from serverquant.blobs._blob import Blob
+from serverquant.blobs.spec import INT8, TENSOR, Spec
+from serverquant.blobs.store import BlobStore
+from serverquant.proto.wire import NetFile
+from serverquant.runtime.nets.graph import Graph, Node, Value, graph_of, unread
+from serverquant.runtime.nets.passes import PASSES, Folded, blobs
+from serverquant.runtime.nets.simple import SimpleNet
+
+
+class PlannedNet(SimpleNet):
+    """A net that keeps only its outputs: those given, else the NetDef's external outputs, else what no operator reads.
+
+    constants: names of blobs that nobody else writes, weights for example. folded: where constants that were computed
+    ahead are found and put.
+    """
+
+    def __init__(
+        self,
+        source: NetFile,
+        store: BlobStore,
+        fix_defects: bool = False,
+        outputs: Iterable[str] = (),
+        constants: Iterable[str] = (),
+        folded: Folded | None = None,
+    ):
+        self._results, self._constants = set(outputs), set(constants)
+        self._folded = folded or Folded()
+        super().__init__(source, store, fix_defects)
+
+    def _prepare(self) -> None:
+        if any(operator.by_name for operator in self.operators):
+            self.nodes: list[Node] = []  # whoever gets at blobs by name must find them all: a simple net, then
+            super()._prepare()
+            return
+        results = self._results or set(self.external_outputs) or unread(self.operators)
+        graph = graph_of(self.operators, results, self._constants)
+        self._bind_constants(graph)
+        self._folded.fold(graph)
+        for change in PASSES:
+            change(graph)
+        self.nodes = graph.nodes
+        made = {name for operator in self.operators for name in operator.outputs}
+        self._bind_kept(made)
+        self.operators = [node.operator for node in self.nodes]
+        self._places = Places(self.nodes)
+
+    def _bind_constants(self, graph: Graph) -> None:
+        for node in graph.nodes:
+            for value in node.inputs:
+                if value.constant and value.blob is None:
+                    value.blob = self.store.get(value.name)
+
+    def _bind_kept(self, made: set[str]) -> None:
+        """The store's blobs for values that live there, and empty ones that say why for those that do not."""
+        written = {value for node in self.nodes for value in node.outputs}
+        for node in self.nodes:
+            for value in (*node.inputs, *node.outputs):
+                if value.kept and value.blob is None:
+                    find = self.store.local if value in written else self.store.create
+                    value.blob = find(value.name)
+        for name in made:
+            if name not in self.store:
+                self.store.local(name).why_empty = (
+                    f'it is inner memory of net "{self.name}", which is planned and keeps its outputs alone; a simple '
+                    "net (or a Predictor with keep_blobs=True) keeps all"
+                )
+
+    def inputs_of(self, index: int) -> list[Blob]:
+        return blobs(self.nodes[index].inputs) if self.nodes else super().inputs_of(index)
+
+    def outputs_of(self, index: int, ins: list[Spec], outs: list[Spec]) -> list[Blob]:
+        if not self.nodes:
+            return super().outputs_of(index, ins, outs)
+        if self._places.settle(index, ins, outs):
+            self._forget_plans()
+        return blobs(self.nodes[index].outputs)
+
+    def _forget_plans(self) -> None:
+        for cache in self._caches.values():
+            cache.plans.clear()
+
+    @property
+    def inner_bytes(self) -> int:
+        """Bytes of the memory that inner blobs share."""
+        return self._places.nbytes if self.nodes else 0
+
+
+class Places:
+    """Which inner value of some nodes lives where."""
+
+    def __init__(self, nodes: list[Node]):
+        self.nodes = nodes
+        self._last = last_uses(nodes)
+        self._free: list[Blob] = []
+        self._sizes: dict[Blob, int] = {}  # of the places that values share
+        self._shared: dict[Value, Value] = {}  # values in place of an input -> that input
+        self._settled = 0  # nodes
+
+    @property
+    def nbytes(self) -> int:
+        return sum(self._sizes.values())
+
+    def settle(self, index: int, ins: list[Spec], outs: list[Spec]) -> bool:
+        """Give the node's outputs their places, at the first time. True if one had to move: shapes that it was not
+        made for do not fit in place."""
+        node = self.nodes[index]
+        moved = False
+        for j, value in enumerate(node.outputs):
+            if value.blob is None:
+                value.blob = value.over.blob if value.over else self._place(node, index, j, ins, outs[j])
+            elif value in self._shared and not _fits(outs[j], ins[node.inputs.index(self._shared[value])]):
+                del self._shared[value]
+                value.blob = Blob(value.name)
+                moved = True
+        if index == self._settled:
+            self._settled += 1
+            self._release(node, index)
+        return moved
+
+    def _place(self, node: Node, index: int, j: int, ins: list[Spec], spec: Spec) -> Blob:
+        if spec.kind not in (TENSOR, INT8) or spec.dtype == dtypes.STRING:
+            return Blob(node.outputs[j].name)
+        blob = self._in_place(node, index, j, ins, spec) or self._best_free(spec.nbytes)
+        if blob is None:
+            blob = Blob(node.outputs[j].name)
+        self._sizes[blob] = max(self._sizes.get(blob, 0), spec.nbytes)
+        return blob
+
+    def _in_place(self, node: Node, index: int, j: int, ins: list[Spec], spec: Spec) -> Blob | None:
+        """The place of an input that nobody reads later, if the operator may write there and needs just as much."""
+        rules = node.operator.schema.inplace
+        for i, out in () if isinstance(rules, str) else rules:
+            if out != j or i >= len(node.inputs) or not ins[i].with_dims(spec.dims).same_type(spec):
+                continue
+            if ins[i].nbytes != spec.nbytes:
+                continue
+            value = node.inputs[i]
+            taken = any(other.blob is value.blob for other in node.outputs)
+            if self._ends(value, index) and node.inputs.count(value) == 1 and not taken:
+                self._shared[node.outputs[j]] = value
+                return value.blob
+        return None
+
+    def _ends(self, value: Value, index: int) -> bool:
+        """Whether this node is the last to need the value's place."""
+        return value.blob in self._sizes and self._last.get(origin(value)) == index
+
+    def _best_free(self, nbytes: int) -> Blob | None:
+        """The smallest free place that is large enough, else the largest."""
+        enough = [blob for blob in self._free if self._sizes[blob] >= nbytes]
+        if not self._free:
+            return None
+        blob = min(enough, key=self._sizes.__getitem__) if enough else max(self._free, key=self._sizes.__getitem__)
+        self._free.remove(blob)
+        return blob
+
+    def _release(self, node: Node, index: int) -> None:
+        for value in dict.fromkeys([*node.inputs, *node.outputs]):
+            blob = value.blob
+            taken = any(other.blob is blob for other in node.outputs if not self._ends(other, index))
+            if blob is not None and self._ends(value, index) and not taken and blob not in self._free:
+                self._free.append(blob)
+
+
+def _fits(out: Spec, into: Spec) -> bool:
+    return out.kind in (TENSOR, INT8) and out.nbytes <= into.nbytes
+
+
+def origin(value: Value) -> Value:
+    """The first of the values that the net itself puts in one place."""
+    while value.over is not None:
+        value = value.over
+    return value
+
+
+def last_uses(nodes: list[Node]) -> dict[Value, int]:
+    """Index of the last node that reads or writes each place that the net gives, by its first value."""
+    last: dict[Value, int] = {}
+    for index, node in enumerate(nodes):
+        for value in (*node.inputs, *node.outputs):
+            last[origin(value)] = index
+    return last
