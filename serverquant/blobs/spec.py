@@ -29,6 +29,11 @@ class Spec:
         """A numpy array when the values are known while planning, else None."""
         return self._value
 
+    def peek(self) -> Any:
+        """The values of a small tensor of any type but strings, for an operator that plans by them; None if they are
+        not known. (`value` tells integers only: floats are data as a rule.)"""
+        return self.value
+
     @property
     def ndim(self) -> int:
         return len(self.dims)

@@ -35,7 +35,10 @@ class EntrySpec(Spec):
 
     @property
     def value(self) -> Any:
-        if self.kind != TENSOR or self.dtype not in (dtypes.INT32, dtypes.INT64) or self.size > SMALL:
+        return self.peek() if self.dtype in (dtypes.INT32, dtypes.INT64) else None
+
+    def peek(self) -> Any:
+        if self.kind != TENSOR or self.dtype == dtypes.STRING or self.size > SMALL:
             return None
         if self._value is None:
             self._value = self._blob.fetch()

@@ -1,0 +1,1 @@
+"""Images in other sizes: picked rows and columns, bilinear interpolation."""

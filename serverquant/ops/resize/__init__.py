@@ -1,0 +1,1 @@
+"""Operators that resize, pad or shuffle images."""
