@@ -137,13 +137,18 @@ class Blocks(PythonOperator):
             raise ArgumentError(f"{self.type} takes order NCHW only")
         if self.args.block_size < 1:
             raise ArgumentError(f"argument block_size is {self.args.block_size}; it must be at least 1")
+        if min(batch_pads(self)) < 0:
+            raise ArgumentError(f"pads are {batch_pads(self)}; they must not be negative")
 
     def parts(self, small: np.ndarray, large: np.ndarray) -> Any:
-        """(part of the batch of the small images, where its pixels lie in the padded large ones)."""
+        """(part of the batch of the small images, its pixels in the padded large ones), views of one shape. What is
+        more than the pixels of a block starts beyond the first one, as in Caffe2."""
         block, batch = self.args.block_size, len(large)
         for n in range(0, len(small), batch):
             row, column = divmod(n // batch, block)
-            yield small[n : n + batch], (..., slice(row, None, block), slice(column, None, block))
+            part = small[n : n + batch]
+            pixels = large[: len(part), :, row::block, column::block]
+            yield part[:, :, : pixels.shape[2], : pixels.shape[3]], pixels
 
 
 @register("SpaceToBatch")
@@ -157,7 +162,7 @@ class SpaceToBatch(Blocks):
         room[:, :, top : top + height, side : side + width] = inputs[0]
         if batch:
             for part, pixels in self.parts(outputs[0], room):
-                part[...] = room[pixels]
+                part[...] = pixels
 
 
 @register("BatchToSpace")
@@ -170,7 +175,7 @@ class BatchToSpace(Blocks):
         block = self.args.block_size
         room = np.zeros((batch, channels, *(n * block for n in inputs[0].shape[2:])), np.float32)
         for part, pixels in self.parts(inputs[0], room):
-            room[pixels] = part
+            pixels[...] = part
         outputs[0][...] = room[:, :, top : top + height, side : side + width]
 
 

@@ -11,7 +11,7 @@ from serverquant._base.errors import ArgumentError, ShapeError
 from serverquant.blobs.spec import Spec
 from serverquant.ops._window import ORDER_ARG, join_dims, split_dims
 from serverquant.runtime.registry import declare
-from serverquant.runtime.schema import Arg, same_as_first
+from serverquant.runtime.schema import Arg
 
 Dims = tuple[int, ...]
 NAMES = ("height_scale", "width_scale")
@@ -159,7 +159,7 @@ def shuffle_shape(op: Any, ins: list[Spec]) -> list[Dims]:
     channels = split_dims(ins[0].dims, op.nhwc)[1]
     if channels % op.args.group:
         raise op.shape_error(ins, 0, f"a multiple of {op.args.group} channels, for argument group")
-    return same_as_first(op, ins)
+    return [ins[0].dims]
 
 
 def batch_pads(op: Any) -> Dims:

@@ -105,6 +105,7 @@ def test_integral_image():
         ("ChannelShuffle", (1, 5, 2), {"group": 0}, ArgumentError, "at least 1"),
         ("SpaceToBatch", (1, 1, 3, 4), {}, ShapeError, "block size"),
         ("SpaceToBatch", (1, 1, 4, 4), {"order": "NHWC"}, ArgumentError, "NCHW only"),
+        ("SpaceToBatch", (1, 1, 4, 4), {"pad": -1}, ArgumentError, "negative"),
         ("SpaceToBatch", (1, 1, 4, 4), {"block_size": 0}, ArgumentError, "block_size is 0"),
         ("BatchToSpace", (3, 1, 4, 4), {}, ShapeError, "batch of at least 4"),
         ("IntegralImage", (3, 4), {}, ShapeError, "4 dimensions"),
