@@ -45,6 +45,12 @@ CASES = {
     "depthwise_dilation": ((8, 9), (3, 2), (1, 2), (2, 1, 2, 0), (2, 3), 20, 20, 20),
     "depthwise_1x1": ((8, 9), (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 15, 15, 15),
     "depthwise_block": ((5, 4), (2, 1), (1, 1), (0, 0, 0, 0), (1, 1), 129, 129, 129),
+    "depthwise_one": ((19, 17), (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1, 1, 1),
+    "depthwise_one_strided": ((39, 43), (3, 5), (2, 2), (1, 2, 0, 2), (1, 1), 1, 1, 1),
+    "depthwise_few": ((31, 37), (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 3, 3, 3),
+    "depthwise_few_strided": ((37, 41), (3, 2), (2, 3), (1, 0, 1, 1), (2, 1), 17, 17, 17),
+    "depthwise_few_banded": ((150, 120), (3, 3), (1, 1), (0, 0, 0, 0), (1, 1), 6, 6, 6),
+    "depthwise_few_3d": ((5, 9, 10), (2, 3, 3), (1, 2, 1), (1, 1, 0, 0, 1, 1), (1, 1, 1), 4, 4, 4),
     "multiplier": ((5, 6), (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 24, 48, 24),
     "line": ((19,), (5,), (2,), (2, 1), (1,), 7, 6, 1),
     "line_depthwise": ((19,), (4,), (1,), (2, 1), (2,), 33, 33, 33),
@@ -53,7 +59,9 @@ CASES = {
 }
 
 
-DEPTHWISE = ["depthwise", "depthwise_5x5", "depthwise_dilation", "line_depthwise", "depthwise_1x1", "depthwise_block"]
+DEPTHWISE = ["depthwise", "depthwise_5x5", "depthwise_dilation", "line_depthwise", "depthwise_1x1", "depthwise_block",
+             "depthwise_one", "depthwise_one_strided", "depthwise_few", "depthwise_few_strided", "depthwise_few_banded",
+             "depthwise_few_3d"]
 
 
 def make(name, batch=2):

@@ -1,17 +1,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
+from serverquant.kernels.dwconv._dwconv cimport sq_conv_geometry
 from serverquant.kernels.gemm._gemm cimport PackedWeight, sq_epilogue, sq_packed
-
-cdef extern from "../kernels/conv/conv.h" nogil:
-    ctypedef struct sq_conv_geometry:
-        int64_t batch
-        int32_t[3] in_ "in"
-        int32_t[3] out
-        int32_t[3] kernel
-        int32_t[3] stride
-        int32_t[3] dilation
-        int32_t[3] pad
-        int32_t groups, in_channels, out_channels
 
 
 cdef class Geometry:

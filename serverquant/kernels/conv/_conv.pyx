@@ -7,7 +7,7 @@ the taps of a block of pixels first. `pack_conv()` decides, `Geometry` describes
 import numpy as np
 from libc.string cimport memset
 
-from serverquant.kernels.dwconv._dwconv cimport dwconv_job, sq_dw_scratch
+from serverquant.kernels.dwconv._dwconv cimport dwconv_flat, dwconv_job, flat_scratch, sq_dw_flat_job, sq_dw_scratch
 from serverquant.kernels.gemm._gemm cimport (
     Epilogue, gemm_job, gemm_team, gemm_u8, sq_gemm_job, sq_job_scratch, sq_source
 )
@@ -95,13 +95,15 @@ def pack_conv(weights, groups: int = 1, zero_point=0, row: str | None = None) ->
     if weights.ndim < 3 or 0 in weights.shape:
         raise ShapeError(f"weights must be [out_channels, kernel..., in_channels / groups], not {weights.shape}")
     taps = int(np.prod(weights.shape[1:weights.ndim - 1]))
-    depthwise = groups > 1 and groups == weights.shape[0] and weights.shape[weights.ndim - 1] == 1
+    depthwise = groups == weights.shape[0] and weights.shape[weights.ndim - 1] == 1 and groups * taps > 1
     if depthwise and (row is None or row.startswith("sq_dwconv")):
         return pack_depthwise(weights.reshape(groups, taps), zero_point, row)
     return pack(weights.reshape(weights.shape[0], -1), groups, taps, zero_point, row)
 
 
 cdef int64_t conv_scratch_bytes(const sq_conv_geometry* geometry, const sq_packed* packed, int threads) noexcept nogil:
+    if packed.depthwise and flat_scratch(geometry, packed):
+        return threads * flat_scratch(geometry, packed)
     if packed.depthwise:
         return _padding_bytes(geometry) + threads * sq_dw_scratch(packed)
     if sq_conv_is_plain(geometry):
@@ -117,9 +119,14 @@ cdef int conv_u8(const sq_conv_geometry* geometry, const sq_packed* packed, cons
                  const uint8_t* x, void* y, uint8_t* scratch, int threads) noexcept nogil:
     cdef sq_conv_source source
     cdef sq_gemm_job job
+    cdef sq_dw_flat_job flat
     cdef int64_t pixels = sq_conv_pixels(geometry)
     if sq_conv_is_plain(geometry) and not packed.depthwise:
         return gemm_u8(x, pixels, geometry.in_channels, packed, ep, y, geometry.out_channels)
+    if packed.depthwise and flat_scratch(geometry, packed):
+        flat.geometry, flat.packed, flat.ep, flat.x_zero_point = geometry, packed, ep, x_zero_point
+        flat.x, flat.y, flat.scratch = x, y, scratch
+        return dwconv_flat(&flat, threads)
     memset(scratch, x_zero_point, geometry.in_channels)
     sq_conv_source_init(&source, geometry, packed, x, scratch)
     job.packed, job.ep, job.source, job.c = packed, ep, &source.base, y

@@ -47,3 +47,5 @@ void sq_dw_block(const sq_gemm_job* job, int64_t m0, int64_t m1, uint8_t* scratc
         }
     }
 }
+
+#include "flat.h"

@@ -8,7 +8,7 @@
 #ifndef SERVERQUANT_DWCONV_H
 #define SERVERQUANT_DWCONV_H
 
-#include "../gemm/gemm.h"
+#include "../conv/conv.h"
 
 /* One block of channels over a run of pixels. */
 typedef struct sq_dw_tile {
@@ -32,7 +32,20 @@ typedef struct sq_dw_row {
     void (*pack)(const int8_t* weights, const int32_t* zero_points, int32_t taps, int32_t c0, int32_t n, int8_t* out);
 } sq_dw_row;
 
-enum { SQ_DW_CHUNK = 96 /* pixels whose pointers are made at once */ };
+enum {
+    SQ_DW_CHUNK = 96, /* pixels whose pointers are made at once */
+    SQ_DW_FEW = 32    /* weights of at most so many channels are packed for flat.h, repeated over sq_dw_period() */
+};
+
+/* The least common multiple of the channels and the row's block. */
+static inline int64_t sq_dw_period(const sq_dw_row* row, int64_t channels) {
+    int64_t a = row->block, b = channels;
+    while (b) {
+        int64_t rest = a % b;
+        a = b, b = rest;
+    }
+    return row->block / a * channels;
+}
 
 static inline int64_t sq_dw_scratch(const sq_packed* w) {
     return ((int64_t)SQ_DW_CHUNK * w->taps * (int64_t)sizeof(void*) + 127) / 64 * 64;
@@ -43,6 +56,25 @@ const sq_dw_row* sq_dw_row_at(int index);
 int64_t sq_dw_packed_bytes(const sq_dw_row* row, int32_t channels, int32_t taps);
 void sq_dw_pack(const sq_dw_row* row, const int8_t* weights, const int32_t* zero_points, int32_t channels, int32_t taps,
                 int8_t* out);
+
+/* Images of few channels, by flat.h instead. */
+typedef struct sq_dw_flat_job {
+    const sq_conv_geometry* geometry;
+    const sq_packed* packed;
+    const sq_epilogue* ep;
+    int32_t x_zero_point; /* the padding */
+    const uint8_t* x;
+    void* y;
+    uint8_t* scratch;     /* sq_dw_flat_scratch() bytes for each share, aligned to 64 */
+    int64_t team;
+} sq_dw_flat_job;
+
+/* 1: the form for these weights and sizes, whatever the batch. */
+int sq_dw_flat_fits(const sq_conv_geometry* geometry, const sq_packed* packed);
+int64_t sq_dw_flat_scratch(const sq_conv_geometry* geometry, const sq_packed* packed);
+
+/* Shares begin..end of `team`. */
+void sq_dw_flat_range(const void* job, long long begin, long long end);
 
 /* Pixels m0..m1 of a job whose packed->groups channels have one weight row each. */
 void sq_dw_block(const sq_gemm_job* job, int64_t m0, int64_t m1, uint8_t* scratch);
