@@ -80,11 +80,14 @@ class Operator:
         type's name, several with "|" between them, or "any"; one text for all, or one for each input.
     packs: inputs that run() reads in the form that `prepare` packed, never the blob's own values.
     by_name: whether it may read or write blobs of the store that are no inputs or outputs of it.
+    any_inputs: inputs may be empty when it is planned, and their shapes are none of the plan's business (operators that
+        run nets: what they read is up to those).
     """
 
     takes: str | tuple[str, ...] = "any"
     packs: tuple[int, ...] = ()
     by_name: bool = False
+    any_inputs: bool = False
 
     def __init__(self, definition: Definition, schema: Schema):
         self.definition, self.schema = definition, schema
@@ -99,6 +102,9 @@ class Operator:
 
     def setup(self) -> None:
         """Read and check the arguments; raise Decline if this engine does not take the case."""
+
+    def attach(self) -> None:
+        """Called once all blobs of the net are there: make what runs on them, such as nets inside this operator."""
 
     def given(self, name: str) -> bool:
         """Whether the net sets this argument."""

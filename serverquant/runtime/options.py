@@ -14,12 +14,14 @@ class Options:
     engines: preferred engines for all operators, tried after those that an operator names.
     type_engines: preferred engines of a type, tried before `engines`.
     plans_kept: plans of different input shapes that a net keeps.
+    max_loop_iterations: rounds after which a While is an error; 0: none.
     """
 
     caffe2_defects: str = "keep"
     engines: tuple[str, ...] = ()
     type_engines: dict[str, tuple[str, ...]] | None = None
     plans_kept: int = 8
+    max_loop_iterations: int = 10_000_000
 
     @property
     def fixes_defects(self) -> bool:

@@ -116,6 +116,8 @@ class Planner:
         return whole
 
     def _input(self, operator: Operator, i: int, blob: Blob) -> tuple[Spec, int]:
+        if operator.any_inputs:
+            return UNKNOWN, self.plan.add_value(UNKNOWN)
         found = self.known.get(blob)
         if found is not None:
             return found

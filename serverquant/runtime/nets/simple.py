@@ -58,7 +58,9 @@ class SimpleNet:
         self.name, self.proto, self.store = source.net.name, source.net, store
         self._check_sources()
         self.operators = [self._create(d) for d in definitions(source, fix_defects, store)]
+        before = {name for op in self.operators for name in op.outputs if name in self.store}
         self._prepare()
+        self._attach(before)
         self._caches: dict[Sequence[int], PlanCache] = {}
         self._first = self._plans_of(self._order()) if self.operators else None
         self._lock = threading.Lock()
@@ -71,6 +73,16 @@ class SimpleNet:
         for op in self.operators:
             self._inputs.append([self.store.create(name) for name in op.inputs])
             self._outputs.append([self.store.local(name) for name in op.outputs])
+
+    def _attach(self, before: set[str]) -> None:
+        """Let operators make what runs on the blobs; where that fails, only the outputs that were there `before` stay."""
+        for op in self.operators:
+            try:
+                op.attach()
+            except ServerquantError as error:
+                for name in {name for op in self.operators for name in op.outputs} - before:
+                    self.store.remove(name)
+                raise error.at(op.place)
 
     def inputs_of(self, index: int) -> list[Blob]:
         """The blobs that an operator reads."""

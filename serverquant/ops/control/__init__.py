@@ -1,0 +1,1 @@
+"""Operators that run nets, and those that keep a state between runs."""
