@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from serverquant._base.errors import DTypeError, OperatorError, ServerquantError, ShapeError
+from serverquant._base.errors import DTypeError, NetError, OperatorError, ServerquantError, ShapeError
 from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob, check_shape
 from serverquant.blobs.spec import EMPTY, INT8, OBJECT, TENSOR, Spec
@@ -117,6 +117,8 @@ class Operator:
         dims = self.schema.shape(self, ins) if self.schema.shape else None
         if dims is None:
             return None
+        if len(dims) < len(self.outputs):
+            raise NetError(f"{self.type} has {len(self.outputs)} outputs, but with these inputs it makes {len(dims)}")
         return [Spec(tuple(d), *self.output_type(ins, i)) for i, d in zip(range(len(self.outputs)), dims)]
 
     def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:

@@ -21,7 +21,7 @@ class Options:
     engines: tuple[str, ...] = ()
     type_engines: dict[str, tuple[str, ...]] | None = None
     plans_kept: int = 8
-    max_loop_iterations: int = 10_000_000
+    max_loop_iterations: int = 1_000_000
 
     @property
     def fixes_defects(self) -> bool:

@@ -14,6 +14,7 @@ import mmap
 import os
 import resource
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -33,7 +34,7 @@ NOTE_BYTES = 200
 
 
 def run(made: Trial) -> None:
-    space = Workspace()
+    space = Workspace(root_folder=tempfile.gettempdir())
     if made.init:
         space.run_once(made.init)
     net = None

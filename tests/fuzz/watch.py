@@ -56,10 +56,10 @@ def _watch(names: list[str], child: Path) -> list[Finding]:
 
 
 def drawable() -> list[str]:
-    """All operator types but Python, whose function is the user's, and so are its errors."""
-    from serverquant.runtime import registry
+    """All built-in operator types but Python, whose function is the user's, and so are its errors."""
+    from serverquant.ops._index import MODULES
 
-    return [op_type for op_type in registry.types() if op_type != "Python"]
+    return sorted(set(MODULES) - {"Python"})
 
 
 def names(types: Sequence[str], first: int, count: int) -> list[str]:

@@ -126,7 +126,7 @@ def test_a_loop_without_end_is_an_error():
             loop(1000)
         loop(1000, max_iterations=0)
     finally:
-        options.max_loop_iterations = 10_000_000
+        options.max_loop_iterations = 1_000_000
     assert workspace.FetchBlob("i") == 1000
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from serverquant._base.errors import ServerquantError
+from serverquant._base.errors import NetError, ServerquantError
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import EMPTY, Spec
 from serverquant.blobs.store import Int8
@@ -88,6 +88,10 @@ class Print(PythonOperator):
 
 @register("DataCouple")
 class DataCouple(PythonOperator):
+    def setup(self) -> None:
+        if len(self.outputs) > len(self.inputs):
+            raise NetError(f"{len(self.outputs)} outputs are copies of {len(self.inputs)} inputs")
+
     def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
         return ins[i].dtype, ins[i].kind
 
@@ -123,6 +127,8 @@ class ThrowException(PythonOperator):
 
 @register("GetAllBlobNames")
 class GetAllBlobNames(PythonOperator):
+    by_name = True
+
     def run(self, inputs: list[Any], outputs: list[Any]) -> None:
         store = self.definition.store
         names = store.names() if self.args.include_shared else sorted(store._blobs)

@@ -23,6 +23,7 @@ class NetOperator(Operator):
     """Base: `call` runs nets that `bind` has made."""
 
     any_inputs = True
+    by_name = True
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
         return PythonStep(self.call)
