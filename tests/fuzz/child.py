@@ -26,11 +26,15 @@ from trials import Trial, trial  # noqa: E402
 import serverquant.ops  # noqa: E402, F401 - makes the built-in operators known
 from serverquant._base import _threads  # noqa: E402
 from serverquant._base.errors import OperatorError, ServerquantError  # noqa: E402
+from serverquant.runtime.options import options  # noqa: E402
 from serverquant.runtime.workspace import Workspace  # noqa: E402
 
 SECONDS = 10  # that a trial may take; most take less than a millisecond
 GROWTH = 900 << 20  # bytes of memory that one trial may take
 NOTE_BYTES = 200
+
+
+options.max_loop_iterations = 1000
 
 
 def run(made: Trial) -> None:

@@ -75,7 +75,7 @@ class SimpleNet:
             self._outputs.append([self.store.local(name) for name in op.outputs])
 
     def _attach(self, before: set[str]) -> None:
-        """Let operators make what runs on the blobs; where that fails, only the outputs that were there `before` stay."""
+        """Let operators make what runs on the blobs. Where that fails, outputs that were not there `before` go."""
         for op in self.operators:
             try:
                 op.attach()
