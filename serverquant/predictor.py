@@ -33,8 +33,8 @@ class Predictor:
 
     inputs, outputs: names of the blobs that a call takes and gives.
 
-    keep_blobs: inner blobs stay after a call, for `fetch`. Without it they share memory, and what no output needs is not
-    computed (docs/nets.md). A net of a dag type keeps them anyway.
+    keep_blobs: inner blobs stay after a call, for `fetch`. Without it they share memory, and what no output needs is
+    not computed (docs/nets.md). A net of a dag type keeps them anyway.
     keep_weights: with False, weights that are packed for their operators exist in that form alone (`fetch` unpacks),
     and those that the net does not read are gone.
     """
@@ -181,9 +181,8 @@ class Predictor:
 def slim_down(weights: Workspace, net: SimpleNet, results: list[str]) -> None:
     """Let go of weights that the net does not read, and of those that it reads in packed form, once that is made."""
     uses: dict[Blob, list[bool]] = {}
-    for index, operator in enumerate(net.operators):
-        for i, blob in enumerate(net.inputs_of(index)):
-            uses.setdefault(blob, []).append(i in operator.packs)
+    for operator, i, blob in net.reads():
+        uses.setdefault(blob, []).append(i in operator.packs)
     for name in weights.names():
         blob = weights.get(name)
         if blob in uses:

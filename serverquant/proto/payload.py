@@ -6,6 +6,7 @@ each (Caffe2 writes these: five bytes a float), or packed records of many number
 
 from __future__ import annotations
 
+import mmap
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ INT_RUN = "int run"  # tag byte and varint each
 INT_PACKED = "int packed"  # varint each
 
 _BLOCK_BYTES = 1 << 18  # bounds the index arrays of varint decoding; also fits the L2 cache
+_BLOCK_FLOATS = 1 << 18  # after so many, their part of the file may leave memory
 _DTYPES: dict[str, np.dtype[Any]] = {
     "floats": np.dtype("f4"),
     "ints": np.dtype("i8"),
@@ -37,6 +39,16 @@ class Piece(NamedTuple):
     start: int
     stop: int
     size: int
+
+
+def release(source: Bytes, start: int, stop: int) -> None:
+    """Let pages of a mapped file leave this process's memory: the system's cache has them when they are read again."""
+    file = getattr(source.base, "obj", None)
+    if not isinstance(file, mmap.mmap) or not hasattr(file, "madvise"):
+        return
+    first, last = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE, min(stop, source.size) // mmap.PAGESIZE * mmap.PAGESIZE
+    if last > first:
+        file.madvise(mmap.MADV_DONTNEED, first, last - first)
 
 
 class Payload:
@@ -100,6 +112,7 @@ class Payload:
             for values in _values(self._source, piece, self.dtype):
                 _store(values, flat[done : done + values.size], done)
                 done += values.size
+            release(self._source, piece.start, piece.stop)
 
     def _check_dtype(self, dtype: np.dtype[Any]) -> None:
         kinds = "f" if self.dtype.kind == "f" else "iub" if self.dtype.itemsize == 8 else "iu"
@@ -114,9 +127,11 @@ def _values(source: Bytes, piece: Piece, dtype: np.dtype[Any]) -> Iterator[np.nd
     if piece.kind == RAW:
         yield source[piece.start : piece.stop].view(dtype.newbyteorder("<"))
     elif piece.kind == FLOAT_RUN:
-        if piece.size:
+        for done in range(0, piece.size, _BLOCK_FLOATS):
             # From byte 1 of the first record on, every fifth byte starts a float: an unaligned strided view.
-            yield np.ndarray((piece.size,), "<f4", source, piece.start + 1, (5,))
+            begin = piece.start + 5 * done
+            yield np.ndarray((min(_BLOCK_FLOATS, piece.size - done),), "<f4", source, begin + 1, (5,))
+            release(source, begin, begin + 5 * _BLOCK_FLOATS)
     else:
         yield from _integers(source, piece)
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from serverquant.proto.faults import Malformed, read_varint, skip_value
-from serverquant.proto.payload import FLOAT_RUN, INT_PACKED, INT_RUN, RAW, Bytes, Payload, Piece
+from serverquant.proto.payload import FLOAT_RUN, INT_PACKED, INT_RUN, RAW, Bytes, Payload, Piece, release
 
 MIN_COUNT = 64
 """Arguments of fewer values, or bytes, stay in the message."""
@@ -174,7 +174,9 @@ class _Cutter:
         goes_on = True
         while goes_on:
             # Growing steps: the work stays in proportion to the run, however many runs there are.
+            begin = position
             count, position, goes_on = measure(self.source, position, end, size)
+            release(self.source, begin, position)
             total += count
             size = min(4 * size, _MAX_STEP)
         return Piece(kind, start, position, total) if total else None

@@ -87,6 +87,12 @@ cdef class PackedWeightF32:
         """Bytes of the packed form."""
         return self._buffer.nbytes
 
+    @property
+    def values(self) -> np.ndarray:
+        """All floats of the packed form, padding included, in the order in which they lie."""
+        begin = (<size_t>self.raw.data - self._buffer.ctypes.data) // 4
+        return self._buffer[begin:begin + self._buffer.size - 32]
+
     def __repr__(self) -> str:
         return f"PackedWeightF32({self.groups} x {self.n} x {self.k}, {self.row}, {self.nbytes} bytes)"
 
@@ -113,6 +119,17 @@ def pack(weights, groups: int = 1, row: str | None = None) -> PackedWeightF32:
         with nogil:
             sq_gemm_f32_pack(&packed.raw, &source[0, 0], &data[0])
     return packed
+
+
+def unpack(PackedWeightF32 packed, tuple shape, pack_again) -> np.ndarray:
+    """The float32 weights of that shape that `pack_again` made `packed` of, bit for bit. Packing only moves floats, so
+    packing the numbers 1, 2, 3, ... in their place shows where each has gone."""
+    numbers = np.arange(1, int(np.prod(shape)) + 1, dtype=np.uint32)
+    went = pack_again(numbers.view(np.float32).reshape(shape)).values.view(np.uint32)
+    taken = np.flatnonzero(went)
+    weights = np.empty(numbers.size, np.float32)
+    weights[went[taken] - 1] = packed.values[taken]
+    return weights.reshape(shape)
 
 
 cdef void gemm_f32(const sq_packed_f32* packed, int64_t group, const float* a, int64_t m, int64_t lda,

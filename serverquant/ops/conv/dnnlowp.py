@@ -10,10 +10,11 @@ from serverquant.blobs.spec import OBJECT, Spec
 from serverquant.kernels.conv_f32._conv_f32 import ConvF32
 from serverquant.ops._window import read_window
 from serverquant.ops.conv import _conv
-from serverquant.ops.conv.float import float_conv
+from serverquant.ops.conv.float import float_conv, packed_f32
 from serverquant.ops.conv.int8 import Int8ConvBase, pack_weight, packed_geometry, weight_key
 from serverquant.ops.conv.schema import check_group
 from serverquant.ops.dnnlowp.options import read_options
+from serverquant.ops.dnnlowp.unpacking import conv_unpacker
 from serverquant.ops.dnnlowp.weights import LayerWeight, PackedLayer, check_packed, pack_bias, read_weight
 from serverquant.runtime._plan import PythonStep, Step
 from serverquant.runtime.operator import Operator
@@ -61,7 +62,7 @@ class DnnlowpConv(Int8ConvBase):
     def prepare(self, step: Step, floats: ConvF32 | None, inputs: list[Blob], outputs: list[Blob]) -> None:
         """Quantize and pack the weights, once for all nets that use this version of them in this way."""
         blob = inputs[1]
-        float_weight = blob.packed(floats.packing, lambda: floats.pack(blob.view())) if floats else None
+        float_weight = packed_f32(blob, floats) if floats else None
         weight = self._weight(blob)
         pairs = weight.pairs if self._saturates_in_caffe2(blob) else None
         _conv.set_int8_weight(step, weight, blob.version, float_weight, pairs)
@@ -85,7 +86,8 @@ class DnnlowpConv(Int8ConvBase):
             geometry = packed_geometry(self.window, self.group)
             return check_packed(self, blob, "Int8Conv", self.args.quantize_groupwise, geometry)
         form = self.group, self.blocks, self.window.nhwc, self.options
-        return blob.packed(weight_key(*form), lambda: pack_weight(blob, *form))
+        unpack = conv_unpacker(blob, self.group, self.window.nhwc, self.options)
+        return blob.packed(weight_key(*form), lambda: pack_weight(blob, *form), unpack)
 
 
 @register("Int8ConvPackWeight", engine="DNNLOWP")

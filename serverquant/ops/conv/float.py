@@ -9,6 +9,7 @@ from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import Spec
 from serverquant.kernels._window import Window
 from serverquant.kernels.conv_f32._conv_f32 import ConvF32
+from serverquant.kernels.gemm_f32._gemm_f32 import PackedWeightF32, unpack
 from serverquant.ops._window import read_window, split_dims
 from serverquant.ops.conv import _conv
 from serverquant.ops.conv.schema import check_group
@@ -25,11 +26,18 @@ def float_conv(op: Any, ins: list[Spec]) -> ConvF32:
     return ConvF32(window, batch, channels, ins[1].dims[0], op.group, "NHWC" if op.window.nhwc else "NCHW")
 
 
+def packed_f32(blob: Blob, conv: ConvF32) -> PackedWeightF32:
+    """The float weights packed for that kernel, once for all nets that use this version of them."""
+    again = partial(unpack, shape=blob.dims, pack_again=conv.pack)
+    return blob.packed(conv.packing, lambda: conv.pack(blob.view()), again)
+
+
 @register("Conv", "Conv1D", "Conv2D", "Conv3D", "ConvRelu")
 class Conv(Operator):
     """Y = convolution of X with the filter, + bias. All float, NCHW or NHWC, one to three spatial dimensions."""
 
     takes = "float"
+    packs = (1,)
 
     def setup(self) -> None:
         self.window, self.group = read_window(self), check_group(self)
@@ -41,6 +49,5 @@ class Conv(Operator):
         return step
 
     def prepare(self, step: Step, conv: ConvF32, inputs: list[Blob], outputs: list[Blob]) -> None:
-        """Pack the weights, once for all nets that use this version of them."""
-        weight = inputs[1].packed(conv.packing, lambda: conv.pack(inputs[1].view()))
+        weight = packed_f32(inputs[1], conv)
         _conv.set_float_weight(step, weight, inputs[1].version)

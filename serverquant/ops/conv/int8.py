@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 class Int8ConvBase(Operator):
     """An int8 convolution: `window` and `group` are read in setup, `output_type` is Int8 of uint8."""
 
+    packs = (1,)
     window: WindowArgs
     group: int
 

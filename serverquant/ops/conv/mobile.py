@@ -12,6 +12,7 @@ from serverquant.ops.conv import _conv
 from serverquant.ops.conv.int8 import Int8ConvBase, pack_weight, weight_key
 from serverquant.ops.conv.schema import check_group
 from serverquant.ops.dnnlowp.options import PLAIN, mobile_output
+from serverquant.ops.dnnlowp.unpacking import conv_unpacker
 from serverquant.runtime._plan import Step
 from serverquant.runtime.operator import Decline
 from serverquant.runtime.registry import register
@@ -43,5 +44,6 @@ class MobileConv(Int8ConvBase):
     def prepare(self, step: Step, inputs: list[Blob], outputs: list[Blob]) -> None:
         """Pack the weights, once for all nets that use this version of them."""
         blob, form = inputs[1], (self.group, 1, True, PLAIN)
-        weight = blob.packed(weight_key(*form), lambda: pack_weight(blob, *form))
+        unpack = conv_unpacker(blob, self.group, True, PLAIN)
+        weight = blob.packed(weight_key(*form), lambda: pack_weight(blob, *form), unpack)
         _conv.set_int8_weight(step, weight, blob.version)

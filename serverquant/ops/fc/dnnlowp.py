@@ -13,6 +13,7 @@ from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import INT8, OBJECT, TENSOR, Spec
 from serverquant.kernels.gemm._gemm import pack
 from serverquant.ops.dnnlowp.options import Options, read_options
+from serverquant.ops.dnnlowp.unpacking import fc_unpacker
 from serverquant.ops.dnnlowp.weights import (
     LayerWeight,
     PackedLayer,
@@ -52,6 +53,7 @@ class DnnlowpFC(Operator):
     """
 
     takes = ("int8|float", "float|int8|object", "float|int8:int32")
+    packs = (1,)
 
     def setup(self) -> None:
         self.relu = self.type.endswith("Relu")
@@ -106,7 +108,8 @@ class DnnlowpFC(Operator):
         if blob.kind == OBJECT:
             return check_packed(self, blob, "Int8FC", self.by_row, {})
         key = weight_key(n, self.by_row, self.options)
-        return blob.packed(key, lambda: pack_weight(blob, n, k, self.by_row, self.options))
+        unpack = fc_unpacker(blob, self.options)
+        return blob.packed(key, lambda: pack_weight(blob, n, k, self.by_row, self.options), unpack)
 
 
 @register("Int8FCPackWeight", engine="DNNLOWP")

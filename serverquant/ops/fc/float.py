@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from functools import partial
+
+import numpy as np
 
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import Spec
-from serverquant.kernels.gemm_f32._gemm_f32 import PackedWeightF32, pack
+from serverquant.kernels.gemm_f32._gemm_f32 import PackedWeightF32, pack, unpack
 from serverquant.ops.fc import _fc
 from serverquant.ops.fc.schema import TURNED, weight_matrix
 from serverquant.runtime._plan import Step
@@ -17,7 +20,11 @@ from serverquant.runtime.schema import axis_of
 
 def packed_f32(blob: Blob, n: int, k: int) -> PackedWeightF32:
     """The float weights packed for the gemm, once for all nets that use this version of them."""
-    return blob.packed(("gemm_f32", n, k), lambda: pack(blob.view().reshape(n, k)))
+    return _packed(blob, ("gemm_f32", n, k), lambda weight: pack(weight.reshape(n, k)))
+
+
+def _packed(blob: Blob, key: Hashable, how: Callable[[np.ndarray], PackedWeightF32]) -> PackedWeightF32:
+    return blob.packed(key, lambda: how(blob.view()), partial(unpack, shape=blob.dims, pack_again=how))
 
 
 @register("FC", "FCTransposed")
@@ -25,6 +32,7 @@ class FC(Operator):
     """Y = X W^T + b, or X W + b, all float."""
 
     takes = "float"
+    packs = (1,)
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
         n, k = weight_matrix(self, ins[1].dims)
@@ -35,7 +43,7 @@ class FC(Operator):
     def prepare(self, step: Step, n: int, k: int, inputs: list[Blob], outputs: list[Blob]) -> None:
         blob = inputs[1]
         if self.type in TURNED:
-            weight = blob.packed(("gemm_f32", "turned", n, k), lambda: pack(blob.view().reshape(k, n).T))
+            weight = _packed(blob, ("gemm_f32", "turned", n, k), lambda weight: pack(weight.reshape(k, n).T))
         else:
             weight = packed_f32(blob, n, k)
         _fc.set_float_weight(step, weight, blob.version)

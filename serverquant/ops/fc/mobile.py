@@ -9,6 +9,7 @@ from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import INT8, Spec
 from serverquant.ops.dnnlowp.options import PLAIN, mobile_output
+from serverquant.ops.dnnlowp.unpacking import fc_unpacker
 from serverquant.ops.fc import _fc
 from serverquant.ops.fc.dnnlowp import pack_weight, weight_key
 from serverquant.ops.fc.schema import check_not_empty, fc_dims
@@ -25,6 +26,7 @@ class MobileFC(Operator):
     """
 
     takes = ("int8", "int8", "int8:int32")
+    packs = (1,)
 
     def setup(self) -> None:
         self.output = mobile_output(self)
@@ -45,5 +47,6 @@ class MobileFC(Operator):
 
     def prepare(self, step: Step, n: int, k: int, inputs: list[Blob], outputs: list[Blob]) -> None:
         blob = inputs[1]
-        weight = blob.packed(weight_key(n, False, PLAIN), lambda: pack_weight(blob, n, k, False, PLAIN))
+        unpack = fc_unpacker(blob, PLAIN)
+        weight = blob.packed(weight_key(n, False, PLAIN), lambda: pack_weight(blob, n, k, False, PLAIN), unpack)
         _fc.set_int8_weight(step, weight, blob.version)

@@ -70,8 +70,10 @@ class _Ahead:
 
 
 def blobs(values: list[Value]) -> list[Blob]:
-    """Where these values live; all are known."""
-    return [value.blob for value in values if value.blob is not None]
+    """Where these values live; all must have a place."""
+    found = [value.blob for value in values if value.blob is not None]
+    assert len(found) == len(values), values
+    return found
 
 
 def run_ahead(nodes: list[Node]) -> None:

@@ -7,7 +7,7 @@ free place of the best size; or a new one. Places are found at the first plan, b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
@@ -17,6 +17,7 @@ from serverquant.proto.wire import NetFile
 from serverquant.runtime.nets.graph import Graph, Node, Value, graph_of, unread
 from serverquant.runtime.nets.passes import PASSES, Folded, blobs
 from serverquant.runtime.nets.simple import SimpleNet
+from serverquant.runtime.operator import Operator
 
 
 class PlannedNet(SimpleNet):
@@ -79,6 +80,14 @@ class PlannedNet(SimpleNet):
 
     def inputs_of(self, index: int) -> list[Blob]:
         return blobs(self.nodes[index].inputs) if self.nodes else super().inputs_of(index)
+
+    def reads(self) -> Iterator[tuple[Operator, int, Blob]]:
+        if not self.nodes:
+            yield from super().reads()
+        for node in self.nodes:
+            for i, value in enumerate(node.inputs):
+                if value.blob is not None and value.kept:
+                    yield node.operator, i, value.blob
 
     def outputs_of(self, index: int, ins: list[Spec], outs: list[Spec]) -> list[Blob]:
         if not self.nodes:

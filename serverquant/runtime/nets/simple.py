@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from serverquant._base.errors import MissingBlobError, NetError, ServerquantError, placed
@@ -87,6 +87,12 @@ class SimpleNet:
     def inputs_of(self, index: int) -> list[Blob]:
         """The blobs that an operator reads."""
         return self._inputs[index]
+
+    def reads(self) -> Iterator[tuple[Operator, int, Blob]]:
+        """Every blob of the store that an operator reads, and as which input."""
+        for operator, blobs in zip(self.operators, self._inputs):
+            for i, blob in enumerate(blobs):
+                yield operator, i, blob
 
     def outputs_of(self, index: int, ins: list[Spec], outs: list[Spec]) -> list[Blob]:
         """The blobs that an operator writes, asked for when the planner knows what it reads and writes."""
