@@ -1,5 +1,5 @@
 """RoIs of feature maps: see roi.h for the rules."""
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, uint8_t
 
 cdef extern from "roi.h" nogil:
     enum:
@@ -21,10 +21,18 @@ cdef extern from "roi.h" nogil:
         int aligned
         int rotated
 
+    ctypedef struct sq_roi_u8_job:
+        sq_roi_job base
+        const uint8_t* x
+        uint8_t* y
+        int32_t x_zero_point, y_zero_point, multiplier
+        int shift
+
 # What is wrong with RoI number which[0], or SQ_ROI_FINE; `points`: bins are to be sampled.
 cdef int roi_fault(const sq_roi_job* job, long long count, long long images, bint points,
                    long long* which) noexcept nogil
 
 # `count` RoIs without fault.
 cdef void roi_align(const sq_roi_job* job, long long count, bint nhwc) noexcept nogil
+cdef void roi_align_u8(const sq_roi_u8_job* job, long long count) noexcept nogil
 cdef void roi_pool(const sq_roi_job* job, long long count) noexcept nogil

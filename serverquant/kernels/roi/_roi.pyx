@@ -9,10 +9,11 @@ cdef extern from "roi.h" nogil:
 
     int sq_roi_fault(const sq_roi_job* job, long long count, long long images, int points, long long* which)
 
-cdef range_fn[3] NCHW, NHWC, POOL
+cdef range_fn[3] NCHW, NHWC, BYTES, POOL
 
 fill_levels(NCHW, sq_roi_rows, sq_roi_row_count, b"roi_align_nchw_f32")
 fill_levels(NHWC, sq_roi_rows, sq_roi_row_count, b"roi_align_nhwc_f32")
+fill_levels(BYTES, sq_roi_rows, sq_roi_row_count, b"roi_align_u8")
 fill_levels(POOL, sq_roi_rows, sq_roi_row_count, b"roi_pool_f32")
 
 
@@ -30,6 +31,12 @@ cdef void roi_align(const sq_roi_job* job, long long count, bint nhwc) noexcept 
     cdef long long points = job.sampling_ratio * job.sampling_ratio if job.sampling_ratio > 0 else 4
     cdef int team = team_size(count * job.channels * job.pooled_h * job.pooled_w * points * 4)
     parallel_range(NHWC[level()] if nhwc else NCHW[level()], job, count, 1, team)
+
+
+cdef void roi_align_u8(const sq_roi_u8_job* job, long long count) noexcept nogil:
+    cdef long long points = job.base.sampling_ratio * job.base.sampling_ratio if job.base.sampling_ratio > 0 else 4
+    cdef int team = team_size(count * job.base.channels * job.base.pooled_h * job.base.pooled_w * points * 4)
+    parallel_range(BYTES[level()], job, count, 1, team)
 
 
 cdef void roi_pool(const sq_roi_job* job, long long count) noexcept nogil:

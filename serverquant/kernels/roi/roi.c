@@ -22,6 +22,8 @@ SQ_TARGET_AVX512VNNI_BEGIN
 SQ_TARGET_END
 #endif
 
+#include "bytes.h"
+
 static void pool_plane(const sq_roi_job* j, const long long* border, const float* plane, float* y, int32_t* argmax) {
     for (int ph = 0; ph < j->pooled_h; ph++) {
         long long top, bottom;

@@ -8,6 +8,9 @@
  *     interpolated from four pixels, w1..w4 = hy*hx, hy*lx, ly*hx, ly*lx:
  *         sum += ((w1*p1 + w2*p2) + w3*p3) + w4*p4,   y = sum * f32(1 / points)
  *     in the order of the points; those more than a pixel outside of the map count as 0.
+ *   roi_align_u8
+ *     NHWC, the mobile set's. The same points with weights rne(f32(w * 255)); acc = sum of w*q - 255 * x_zero_point over
+ *     the points; y = clamp(acc * multiplier * 2^-(31 + shift) + y_zero_point), in bytes.h's two roundings.
  *   roi_pool_f32
  *     NCHW. The largest element of a bin with borders at whole pixels, and its place in the plane (-1, and 0, if it has none).
  */
@@ -30,6 +33,14 @@ typedef struct {
     int aligned; /* pixel centres at half integers, and no least size */
     int rotated;
 } sq_roi_job;
+
+typedef struct {
+    sq_roi_job base; /* its x and y are not used */
+    const uint8_t* x;
+    uint8_t* y;
+    int32_t x_zero_point, y_zero_point, multiplier;
+    int shift;
+} sq_roi_u8_job;
 
 /* What sq_roi_fault says of a RoI. */
 enum { SQ_ROI_FINE = 0, SQ_ROI_NO_IMAGE, SQ_ROI_NOT_FINITE, SQ_ROI_NEGATIVE, SQ_ROI_TOO_LARGE };

@@ -14,3 +14,12 @@ def roi_step(
     nhwc: bool = ...,
     pool: bool = ...,
 ) -> Step: ...
+def roi_u8_step(
+    columns: int,
+    pooled_h: int,
+    pooled_w: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    scale: float,
+    zero_point: int,
+) -> Step: ...

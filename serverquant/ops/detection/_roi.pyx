@@ -1,7 +1,8 @@
 """Native steps of the operators on regions of interest."""
-from libc.stdint cimport int32_t
+from libc.math cimport frexp, rint
+from libc.stdint cimport int32_t, int64_t, uint8_t
 
-from serverquant.blobs._blob cimport SQ_OK, sq_shape, sq_step
+from serverquant.blobs._blob cimport SQ_ERROR, SQ_OK, sq_shape, sq_step, sq_tensor
 from serverquant.kernels.roi._roi cimport (
     SQ_ROI_GRID_MAX,
     SQ_ROI_FINE,
@@ -9,9 +10,11 @@ from serverquant.kernels.roi._roi cimport (
     SQ_ROI_NO_IMAGE,
     SQ_ROI_NOT_FINITE,
     roi_align,
+    roi_align_u8,
     roi_fault,
     roi_pool,
     sq_roi_job,
+    sq_roi_u8_job,
 )
 from serverquant.runtime._plan cimport Step, fail
 
@@ -79,4 +82,64 @@ def roi_step(int columns, int pooled_h, int pooled_w, float spatial_scale, *, in
     step.c.run = run_roi
     step.c.reshape = reshape_roi
     step.kernel = "roi_pool_f32" if pool else "roi_align_nhwc_f32" if nhwc else "roi_align_nchw_f32"
+    return step
+
+
+# ---- mobile set ----------------------------------------------------------------------------------------------------
+
+cdef struct RoiU8:
+    Roi place               # first, so that the two share `refuse`
+    float scale
+    int zero_point
+
+
+cdef int set_multiplier(sq_step* s, sq_roi_u8_job* job, double ratio) noexcept nogil:
+    """ratio = multiplier * 2^-(31 + shift); SQ_OK or SQ_ERROR."""
+    cdef int exponent = 1
+    cdef int64_t multiplier = 0
+    if ratio > 0 and ratio < 1:
+        multiplier = <int64_t>rint(frexp(ratio, &exponent) * 2147483648.0)
+        if multiplier == <int64_t>1 << 31:
+            multiplier, exponent = multiplier // 2, exponent + 1
+    if exponent > 0 or exponent < -30:
+        return fail(s, "the ratio of scales, input / (output * 255 * points of a bin), is %g; it must be from 2^-31 to "
+                       "below 1", ratio)
+    job.multiplier, job.shift = <int32_t>multiplier, -exponent
+    return SQ_OK
+
+
+cdef int run_roi_u8(sq_step* s) noexcept nogil:
+    cdef RoiU8* c = <RoiU8*>s.ctx
+    cdef const sq_tensor* x = s.in_[0]
+    cdef sq_tensor* y = s.out[0]
+    cdef sq_roi_u8_job job
+    cdef long long count = s.in_[1].shape.dims[0], which = 0
+    cdef int fault, points
+    c.place.job.rois = <const float*>s.in_[1].data
+    c.place.job.height, c.place.job.width, c.place.job.channels = x.shape.dims[1], x.shape.dims[2], x.shape.dims[3]
+    fault = roi_fault(&c.place.job, count, x.shape.dims[0], True, &which)
+    if fault != SQ_ROI_FINE:
+        return refuse(s, fault, which, x.shape.dims[0])
+    points = c.place.job.sampling_ratio * c.place.job.sampling_ratio
+    job.base = c.place.job
+    job.x, job.y = <const uint8_t*>x.data, <uint8_t*>y.data
+    job.x_zero_point, job.y_zero_point = x.zero_point, c.zero_point
+    if set_multiplier(s, &job, <double>x.scale / (<double>c.scale * 255 * points)) != SQ_OK:
+        return SQ_ERROR
+    roi_align_u8(&job, count)
+    y.scale, y.zero_point = c.scale, c.zero_point
+    return SQ_OK
+
+
+def roi_u8_step(int columns, int pooled_h, int pooled_w, float spatial_scale, int sampling_ratio, float scale,
+                int zero_point) -> Step:
+    """RoIAlign of NHWC bytes into an output of this scale and zero point."""
+    cdef Step step = Step()
+    cdef RoiU8* c = <RoiU8*>step.new_context(sizeof(RoiU8))
+    c.place.job.columns, c.place.job.pooled_h, c.place.job.pooled_w = columns, pooled_h, pooled_w
+    c.place.job.spatial_scale, c.place.job.sampling_ratio = spatial_scale, sampling_ratio
+    c.scale, c.zero_point = scale, zero_point
+    step.c.run = run_roi_u8
+    step.c.reshape = reshape_roi
+    step.kernel = "roi_align_u8"
     return step

@@ -4,7 +4,7 @@ from libc.stdint cimport uint8_t
 
 from serverquant.blobs._blob cimport SQ_OK, sq_step, sq_tensor
 from serverquant.kernels.lut._lut cimport lut_u8
-from serverquant.runtime._plan cimport Step, fail
+from serverquant.runtime._plan cimport Step
 
 
 cdef struct Table:
@@ -13,11 +13,8 @@ cdef struct Table:
     float x_scale
     int x_zero_point
     float alpha
-    float y_scale               # 0: the input's own parameters, which must be those wanted, if any
+    float y_scale               # 0: the input's own parameters
     int y_zero_point
-    bint check_scale, check_zero_point
-    float want_scale
-    int want_zero_point
     uint8_t entries[256]
 
 
@@ -25,11 +22,6 @@ cdef int run_table(sq_step* s) noexcept nogil:
     cdef Table* c = <Table*>s.ctx
     cdef const sq_tensor* x = s.in_[0]
     cdef sq_tensor* y = s.out[0]
-    if c.check_scale and c.want_scale != x.scale:
-        return fail(s, "Y_scale is %g, but the input's scale is %g; they must be equal", c.want_scale, x.scale)
-    if c.check_zero_point and c.want_zero_point != x.zero_point:
-        return fail(s, "Y_zero_point is %d, but the input's is %d; they must be equal", c.want_zero_point,
-                    x.zero_point)
     if not c.ready or c.x_scale != x.scale or c.x_zero_point != x.zero_point:
         c.x_scale, c.x_zero_point, c.ready = x.scale, x.zero_point, True
         c.fill(c)
@@ -59,13 +51,10 @@ cdef void fill_leaky_relu(Table* c) noexcept nogil:
         c.entries[q] = <uint8_t>max(0, min(255, x + c.x_zero_point))
 
 
-def leaky_relu_step(float alpha, scale=None, zero_point=None) -> Step:
-    """x < 0 ? alpha * x : x; the input's scale and zero point must be those given, if any."""
+def leaky_relu_step(float alpha) -> Step:
+    """x < 0 ? alpha * x : x."""
     cdef Step step = Step()
-    cdef Table* c = new_table(step, fill_leaky_relu)
-    c.alpha = alpha
-    c.check_scale, c.check_zero_point = scale is not None, zero_point is not None
-    c.want_scale, c.want_zero_point = scale or 0, zero_point or 0
+    new_table(step, fill_leaky_relu).alpha = alpha
     return step
 
 

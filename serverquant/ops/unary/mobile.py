@@ -6,6 +6,7 @@ import numpy as np
 
 from serverquant._base.errors import ArgumentError, QuantizationError
 from serverquant.blobs.spec import Spec
+from serverquant.ops.dnnlowp.kept import keep_params
 from serverquant.ops.unary import _table
 from serverquant.runtime._plan import Step
 from serverquant.runtime.operator import Operator
@@ -27,10 +28,7 @@ class MobileLeakyRelu(MobileTable):
             raise ArgumentError(f"argument alpha is {self.args.alpha}; it must lie between 0 and 1")
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
-        scale = self.args.Y_scale
-        return _table.leaky_relu_step(
-            self.args.alpha, None if scale is None else np.float32(scale), self.args.Y_zero_point
-        )
+        return keep_params(self, _table.leaky_relu_step(self.args.alpha))
 
 
 def unit_output(op: Operator) -> tuple[float, int]:

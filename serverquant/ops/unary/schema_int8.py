@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from serverquant.ops.dnnlowp.kept import KEPT_ARGS
 from serverquant.ops.dnnlowp.options import ARGS
 from serverquant.runtime.registry import declare
 from serverquant.runtime.schema import Arg, same_as_first
@@ -14,8 +15,7 @@ declare(
     inplace=[(0, 0)],
     args=[
         Arg("alpha", "float", 0.01, "slope of the negative side, between 0 and 1"),
-        Arg("Y_scale", "float", None, "where given it must be X's"),
-        Arg("Y_zero_point", "int", None, "where given it must be X's"),
+        *KEPT_ARGS,
     ],
     shape=same_as_first,
     doc="x for x >= 0, alpha * x rounded to even below, where x = q - zero point. Y has X's scale and zero point.",

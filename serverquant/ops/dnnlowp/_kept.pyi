@@ -1,0 +1,3 @@
+from serverquant.runtime._plan import Step
+
+def kept_step(inner: Step, scale: float | None = None, zero_point: int | None = None) -> Step: ...
