@@ -26,8 +26,8 @@ class MobileRoIAlign(RoIAlign):
             raise Decline("needs order NHWC")
         if self.args.sampling_ratio < 1:
             raise ArgumentError(
-                f"argument sampling_ratio is {self.args.sampling_ratio}; Int8RoIAlign needs a fixed number of points, 1 "
-                "or more: without it Caffe2 mixes up the two sides of its grids"
+                f"argument sampling_ratio is {self.args.sampling_ratio}; Int8RoIAlign needs a fixed number of points, "
+                "1 or more: without it Caffe2 mixes up the two sides of its grids"
             )
         self.output = mobile_output(self)
 
