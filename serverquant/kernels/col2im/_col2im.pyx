@@ -10,10 +10,11 @@ cdef extern from "../kernels/col2im/col2im.h" nogil:
     const sq_row* sq_col2im_rows
     const int sq_col2im_row_count
 
-cdef range_fn[3] TO_PLANES, TO_PIXELS, FROM_PLANES, FROM_PIXELS
+cdef range_fn[3] TO_PLANES, TO_PIXELS, TO_PIXELS_S32, FROM_PLANES, FROM_PIXELS
 
 fill_levels(TO_PLANES, sq_col2im_rows, sq_col2im_row_count, b"col2im_planes_f32")
 fill_levels(TO_PIXELS, sq_col2im_rows, sq_col2im_row_count, b"col2im_pixels_f32")
+fill_levels(TO_PIXELS_S32, sq_col2im_rows, sq_col2im_row_count, b"col2im_pixels_s32")
 fill_levels(FROM_PLANES, sq_col2im_rows, sq_col2im_row_count, b"im2col_planes_f32")
 fill_levels(FROM_PIXELS, sq_col2im_rows, sq_col2im_row_count, b"im2col_pixels_f32")
 
@@ -34,6 +35,11 @@ cdef void col2im(const sq_col2im_job* job, bint nhwc) noexcept nogil:
         parallel_range(TO_PIXELS[level()], job, job.images * job.window.in_[0] * job.window.in_[1], 1, team)
     else:
         parallel_range(TO_PLANES[level()], job, job.images * job.groups * job.channels, 1, team)
+
+
+cdef void col2im_s32(const sq_col2im_job* job) noexcept nogil:
+    parallel_range(TO_PIXELS_S32[level()], job, job.images * job.window.in_[0] * job.window.in_[1], 1,
+                   team_size(work(job)))
 
 
 cdef void im2col(const sq_col2im_job* job, bint nhwc) noexcept nogil:

@@ -4,7 +4,8 @@
  * t * dilation - pad, if there is one. The window's `in` sizes are the image's, `out` the number of columns.
  *
  *   col2im_planes_f32   items: planes (image, channel); cols [plane][taps][columns], y [plane][pixels]
- *   col2im_pixels_f32   items: lines (image, z, y) of the image; y [pixel][groups * channels],
+ *   col2im_pixels_f32, col2im_pixels_s32 (modulo 2^32)
+ *                       items: lines (image, z, y) of the image; y [pixel][groups * channels],
  *                       cols [group][image][column][taps][channels]
  *   im2col_planes_f32   the inverse of the first: cols from y; padding gives zeros
  *   im2col_pixels_f32   items: columns (image, column); y [pixel][channels], cols [column][taps][channels]
@@ -17,9 +18,9 @@
 
 typedef struct sq_col2im_job {
     const sq_window* window;
-    float* cols;
-    float* y;
-    const float* bias;      /* [groups * channels], or NULL */
+    void* cols;             /* of the type that the op is named for; y and bias too */
+    void* y;
+    const void* bias;       /* [groups * channels], or NULL */
     int64_t channels;       /* of a group */
     int64_t groups, images;
 } sq_col2im_job;

@@ -33,5 +33,9 @@ cdef void dequantize_s32(const int32_t* x, float* y, long long n, float scale, i
 cdef void requantize_u8(const int32_t* x, uint8_t* y, long long n, float multiplier, int zero_point, int lo,
                         int hi) noexcept nogil
 
+# Mobile set: the 31-bit fixed point of gemm.h's SQ_REQUANT_Q31.
+cdef void requantize_q31_u8(const int32_t* x, uint8_t* y, long long n, int32_t multiplier, int32_t shift,
+                            int zero_point, int lo, int hi) noexcept nogil
+
 # Smallest and largest value. n = 0: (0, 0). NaN first: (NaN, NaN); later ones are passed over. Zeros come out as +0.
 cdef void min_max(const float* x, long long n, float* lo, float* hi) noexcept nogil

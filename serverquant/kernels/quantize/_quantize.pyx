@@ -37,6 +37,8 @@ cdef extern from "quantize.h" nogil:
         int32_t zero_point
         int32_t lo
         int32_t hi
+        int32_t q31_multiplier
+        int32_t q31_shift
 
     ctypedef struct sq_min_max_job:
         const float* x
@@ -49,7 +51,7 @@ cdef extern from "quantize.h" nogil:
 cdef enum:
     ALIGN = 64
 
-cdef range_fn[3] QUANTIZE_U8, QUANTIZE_S8, QUANTIZE_MOBILE_U8, REQUANTIZE_U8, MIN_MAX
+cdef range_fn[3] QUANTIZE_U8, QUANTIZE_S8, QUANTIZE_MOBILE_U8, REQUANTIZE_U8, REQUANTIZE_Q31, MIN_MAX
 cdef range_fn[3] WIDE_U8, WIDE_S8, WIDE_U16, WIDE_S16, WIDE_S32
 cdef range_fn[3] DEQUANTIZE_U8, DEQUANTIZE_U16, DEQUANTIZE_S32
 
@@ -65,6 +67,7 @@ fill_levels(DEQUANTIZE_U8, sq_quantize_rows, sq_quantize_row_count, b"dequantize
 fill_levels(DEQUANTIZE_U16, sq_quantize_rows, sq_quantize_row_count, b"dequantize_u16")
 fill_levels(DEQUANTIZE_S32, sq_quantize_rows, sq_quantize_row_count, b"dequantize_s32")
 fill_levels(REQUANTIZE_U8, sq_quantize_rows, sq_quantize_row_count, b"requantize_u8")
+fill_levels(REQUANTIZE_Q31, sq_quantize_rows, sq_quantize_row_count, b"requantize_q31_u8")
 fill_levels(MIN_MAX, sq_quantize_rows, sq_quantize_row_count, b"min_max")
 
 
@@ -161,6 +164,19 @@ cdef void requantize_u8(const int32_t* x, uint8_t* y, long long n, float multipl
     parallel_range(REQUANTIZE_U8[level()], &job, n, ALIGN, team_size(n))
 
 
+cdef void requantize_q31_u8(const int32_t* x, uint8_t* y, long long n, int32_t multiplier, int32_t shift,
+                            int zero_point, int lo, int hi) noexcept nogil:
+    cdef sq_requantize_job job
+    job.x = x
+    job.y = y
+    job.q31_multiplier = multiplier
+    job.q31_shift = shift
+    job.zero_point = zero_point
+    job.lo = lo
+    job.hi = hi
+    parallel_range(REQUANTIZE_Q31[level()], &job, n, ALIGN, team_size(n))
+
+
 cdef void min_max(const float* x, long long n, float* lo, float* hi) noexcept nogil:
     cdef float[SQ_MIN_MAX_PARTS] los
     cdef float[SQ_MIN_MAX_PARTS] his
@@ -243,6 +259,12 @@ def py_dequantize_s32(const int32_t[::1] x, float[::1] y, float scale, int zero_
 def py_requantize_u8(const int32_t[::1] x, uint8_t[::1] y, float multiplier, int zero_point, int lo,
                      int hi) -> None:
     requantize_u8(&x[0], &y[0], x.shape[0], multiplier, zero_point, lo, hi)
+
+
+@cython.boundscheck(False)
+def py_requantize_q31_u8(const int32_t[::1] x, uint8_t[::1] y, int multiplier, int shift, int zero_point, int lo,
+                         int hi) -> None:
+    requantize_q31_u8(&x[0], &y[0], x.shape[0], multiplier, shift, zero_point, lo, hi)
 
 
 @cython.boundscheck(False)

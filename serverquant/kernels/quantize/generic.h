@@ -48,6 +48,15 @@ static void SQ_NAME(requantize_u8)(const void* job, long long begin, long long e
         y[i] = (uint8_t)sq_requantize(x[i], j.multiplier, j.zero_point, j.lo, j.hi);
 }
 
+static void SQ_NAME(requantize_q31_u8)(const void* job, long long begin, long long end) {
+    const sq_requantize_job j = *(const sq_requantize_job*)job;
+#pragma GCC ivdep
+    for (long long i = begin; i < end; i++) {
+        const int32_t q = sq_wrap_add(sq_q31(j.x[i], j.q31_multiplier, j.q31_shift), j.zero_point);
+        j.y[i] = (uint8_t)sq_clamp(q, j.lo, j.hi);
+    }
+}
+
 /* Several running pairs, where there is a hand-made loop (SQ_MIN_MAX_STEPS): order changes nothing here. */
 static void SQ_NAME(min_max)(const void* job, long long begin, long long end) {
     const sq_min_max_job* j = job;

@@ -3,6 +3,7 @@
 #include "quantize.h"
 
 #include "../../_base/isa.h"
+#include "../gemm/epilogue.h"
 #include "scalar.h"
 
 #define SQ_SUFFIX scalar

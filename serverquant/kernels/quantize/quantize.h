@@ -11,6 +11,7 @@
  *   dequantize_u8, _u16, _s32  f32(s * f32(q - z))
  *   requantize_u8            clamp(rne(f32(f32(acc) * m)) + z, lo, hi): the zero point is added after rounding.
  *                            Products beyond int32 and NaN give lo.
+ *   requantize_q31_u8        the mobile set's: clamp(sq_q31(acc, q31_multiplier, q31_shift) + z, lo, hi), see gemm/epilogue.h
  *   min_max                  item t of `parts` looks at elements n*t/parts .. n*(t+1)/parts. NaN is passed over; the
  *                            caller sees to x[0] being none.
  */
@@ -42,6 +43,7 @@ typedef struct {
     float multiplier;
     int32_t zero_point;
     int32_t lo, hi;    /* 0 <= lo <= hi <= 255 */
+    int32_t q31_multiplier, q31_shift;
 } sq_requantize_job;
 
 enum { SQ_MIN_MAX_PARTS = 64 };

@@ -129,17 +129,21 @@ def transposed_dims(op: Any, ins: list) -> Sequence[Dims]:
     return [join_dims(batch, outputs, op.out_sizes(sizes), op.window.nhwc)]
 
 
+TRANSPOSED_ARGS = [
+    *axis_forms("kernel", "kernels", "sizes of the window", "needed, in one of these forms"),
+    *axis_forms("stride", "strides", "steps of the window", "1 when missing"),
+    *axis_forms("adj", "adjs", "rows added behind the output", "0 when missing, at most the stride"),
+    *pad_forms(),
+    Arg("legacy_pad", "int", 0, "0: the pads given; 1 (VALID) and 2 (SAME): none"),
+    ORDER_ARG,
+    GROUP_ARG,
+]
+
 declare(
     "ConvTranspose",
     inputs=(2, 3),
     args=[
-        *axis_forms("kernel", "kernels", "sizes of the window", "needed, in one of these forms"),
-        *axis_forms("stride", "strides", "steps of the window", "1 when missing"),
-        *axis_forms("adj", "adjs", "rows added behind the output", "0 when missing, at most the stride"),
-        *pad_forms(),
-        Arg("legacy_pad", "int", 0, "0: the pads given; 1 (VALID) and 2 (SAME): none"),
-        ORDER_ARG,
-        GROUP_ARG,
+        *TRANSPOSED_ARGS,
         Arg("no_bias", "bool", False, "no effect: it is about gradients"),
         Arg("shared_buffer", "bool", False, "no effect"),
         Arg("convolution_transpose_algo", "int", 0, "no effect"),

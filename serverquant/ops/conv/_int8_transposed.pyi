@@ -1,0 +1,6 @@
+from serverquant.kernels._window import Window
+from serverquant.ops.dnnlowp.weights import LayerWeight
+from serverquant.runtime._plan import Step
+
+def transposed_step(window: Window, channels: int, outputs: int, scale: float, zero_point: int) -> Step: ...
+def set_int8_weight(step: Step, weight: LayerWeight, version: int) -> None: ...
