@@ -4,7 +4,7 @@ from libc.string cimport memcpy
 
 from serverquant.blobs._blob cimport SQ_OK, sq_step, sq_tensor
 from serverquant.kernels.half._half cimport from_f16, to_f16
-from serverquant.kernels.rowwise._rowwise cimport dequantize_rows, quantize_rows
+from serverquant.kernels.rowwise._rowwise cimport dequantize_rows, quantize_rows, sq_row_bytes
 from serverquant.runtime._plan cimport Step, fail
 
 from serverquant.kernels.rowwise._rowwise import FORMATS
@@ -16,29 +16,23 @@ cdef struct Rows:
     int64_t columns
 
 
-cdef inline int64_t outer(const sq_tensor* t, int64_t columns) noexcept nogil:
-    """Rows of a tensor of so many values a row. A row without values has parameters all the same."""
-    cdef int64_t rows = 1
-    cdef int i
-    if columns:
-        return t.shape.size // columns
-    for i in range(t.shape.ndim):
-        rows *= t.shape.dims[i] if t.shape.dims[i] else 1
-    return rows
-
-
 cdef int run_quantize(sq_step* s) noexcept nogil:
     """Scratch: a float16 table as floats."""
     cdef Rows* c = <Rows*>s.ctx
     cdef const sq_tensor* x = s.in_[0]
     cdef const float* values = <const float*>x.data
-    cdef float* apart = <float*>s.out[1].data if s.n_out > 1 else NULL
+    cdef float* apart = NULL
+    cdef int64_t rows
+    if s.n_out > 1:
+        apart, rows = <float*>s.out[1].data, s.out[1].shape.dims[0]
+    else:  # a row without values has parameters all the same
+        rows = s.out[0].shape.size // sq_row_bytes(c.format, c.columns)
     if c.half:
         values = <float*>s.scratch(s, x.shape.size * sizeof(float) + 1)
         if values == NULL:
             return fail(s, "no memory for the table as floats")
         from_f16(<const uint16_t*>x.data, <float*>values, x.shape.size)
-    quantize_rows(values, <uint8_t*>s.out[0].data, apart, outer(x, c.columns), c.columns, c.format, c.bits, c.greedy)
+    quantize_rows(values, <uint8_t*>s.out[0].data, apart, rows, c.columns, c.format, c.bits, c.greedy)
     return SQ_OK
 
 
@@ -48,11 +42,13 @@ cdef int run_dequantize(sq_step* s) noexcept nogil:
     cdef sq_tensor* y = s.out[0]
     cdef const float* apart = <const float*>s.in_[1].data if s.n_in > 1 else NULL
     cdef float* values = <float*>y.data
+    if y.shape.size == 0:
+        return SQ_OK
     if c.half:
         values = <float*>s.scratch(s, y.shape.size * sizeof(float) + 1)
         if values == NULL:
             return fail(s, "no memory for the table as floats")
-    dequantize_rows(<const uint8_t*>s.in_[0].data, apart, values, outer(y, c.columns), c.columns, c.format)
+    dequantize_rows(<const uint8_t*>s.in_[0].data, apart, values, y.shape.size // c.columns, c.columns, c.format)
     if c.half:
         to_f16(values, <uint16_t*>y.data, y.shape.size)
     return SQ_OK

@@ -50,6 +50,8 @@ class LpPool(PythonOperator, PoolOperator):
 class RMACRegions(PythonOperator):
     """Regions by scale, then from left to right, then from top to bottom, for every image."""
 
+    takes = "float"
+
     MOST_STEPS = 6
 
     def regions(self, height: int, width: int) -> list[tuple[int, int, int, int]]:
