@@ -24,7 +24,7 @@ from serverquant.runtime.schema import Dims
 class ConvTranspose(Operator):
     """Y = transposed convolution of X with the filter, + bias. All float, NCHW or NHWC."""
 
-    takes = "float"
+    takes: str | tuple[str, ...] = "float"
 
     def setup(self) -> None:
         self.window, self.adjs = read_transposed_window(self)

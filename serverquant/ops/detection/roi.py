@@ -15,7 +15,7 @@ from serverquant.runtime.registry import register
 class Roi(Operator):
     """Cuts the RoIs of input 1 out of the maps of input 0. columns: how many a row of the RoIs may have."""
 
-    takes = "float"
+    takes: str | tuple[str, ...] = "float"
     columns: tuple[int, ...] = (4, 5)
     rotated = False
 
