@@ -95,6 +95,7 @@ class Operator:
         self.type, self.place = definition.type, definition.place
         self.engine = ""
         self.refused: list[tuple[str, str]] = []
+        self.effects = schema.effects  # `setup` may know better
         self.args = SimpleNamespace(**schema.read(definition.arguments))
         if not schema.takes_anything:
             _warn_unknown(definition, schema)

@@ -337,3 +337,19 @@ def test_nets_run_side_by_side():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_operators_that_get_at_blobs_by_name_run_alone():
+    inside = NetDef(name="inside", external_input=["t"], external_output=["y"])
+    add(inside, "Relu", ["t"], ["y"])
+    net = NetDef(name="by name", external_input=["x", "which"])
+    add(net, "DagTestHalf", ["x"], ["t"])
+    net.op.append(core.CreateOperator("If", ["which"], [], then_net=inside))
+    add(net, "Copy", ["y"], ["z"])
+    feeds = {"x": np.float32([-2, 4]), "which": np.array([True]), "y": np.float32([9])}
+    net.external_input.append("y")
+    space, dag = bound(net, "dag", 4, feeds)
+    for _ in range(10):
+        space.create("y").feed(feeds["y"])
+        dag.run()
+        assert space.fetch("z").tolist() == [0, 2]

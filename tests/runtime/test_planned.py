@@ -317,3 +317,27 @@ def test_slim_blobs_drop_what_a_packed_form_gives_back():
     np.testing.assert_array_equal(blob.fetch(), values + 1)
     blob.packed("kept", pack)
     assert not blob.is_dropped
+
+
+def test_dropout_is_left_out_or_computed_ahead_only_as_a_copy():
+    for is_test, left in ((1, 1), (0, 3)):
+        net = NetDef(name="drop", external_input=["x"], external_output=["y"])
+        add(net, "ConstantFill", [], ["k"], shape=[2], value=1.0)
+        add(net, "Dropout", ["k"], ["d", "mask"], ratio=0.5, is_test=is_test)
+        add(net, "Dropout", ["x"], ["unused", "mask2"], ratio=0.5, is_test=is_test)
+        add(net, "Add", ["x", "d"], ["y"])
+        _, (_, planned) = pair(net, {"x": np.float32([1, 2])})
+        assert len(planned.operators) == left
+
+
+def test_operators_that_get_at_blobs_by_name_find_them_all():
+    inside = NetDef(name="inside", external_input=["t"], external_output=["y"])
+    add(inside, "Relu", ["t"], ["y"])
+    net = NetDef(name="by name", type="planned", external_input=["x", "which"], external_output=["y"])
+    add(net, "Copy", ["x"], ["t"])
+    net.op.append(core.CreateOperator("If", ["which"], [], then_net=inside))
+    space = Workspace()
+    space.create("x").feed(np.float32([-1, 2]))
+    space.create("which").feed(np.array([True]))
+    space.create_net(net).run()
+    assert space.fetch("y").tolist() == [0, 2]

@@ -24,6 +24,7 @@ class QuantizeRowsRandomly(PythonOperator):
 
     def setup(self) -> None:
         self.random = np.random.default_rng()
+        self.effects = bool(self.args.random)
 
     def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
         return dtypes.UINT8, TENSOR

@@ -26,6 +26,7 @@ class Dropout(PythonOperator):
             raise ArgumentError(f"argument ratio must be in [0, 1), not {self.args.ratio}")
         seed = self.definition.message.device_option.random_seed
         self.random: Any = np.random.RandomState(seed) if seed else np.random
+        self.effects = not self.args.is_test
 
     def check_types(self, ins: list[Spec]) -> None:
         if not self.args.is_test:

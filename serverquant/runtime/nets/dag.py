@@ -61,8 +61,13 @@ def dependencies(operators: list[Operator], there: set[str]) -> list[set[int]]:
     waits: list[set[int]] = [set() for _ in operators]
     writer: dict[str, int] = {}
     readers: dict[str, list[int]] = {}
-    last_effect = None
+    last_effect = last_barrier = None
     for i, op in enumerate(operators):
+        if last_barrier is not None:
+            waits[i].add(last_barrier)
+        if op.by_name:  # may read and write anything
+            waits[i].update(range(last_barrier or 0, i))
+            last_barrier = i
         for name in op.inputs:
             if name in writer:
                 waits[i].add(writer[name])
@@ -72,7 +77,7 @@ def dependencies(operators: list[Operator], there: set[str]) -> list[set[int]]:
             if writer.get(name, i) != i:
                 waits[i].add(writer[name])
             writer[name] = i
-        if op.schema.effects:
+        if op.effects:
             if last_effect is not None:
                 waits[i].add(last_effect)
             last_effect = i

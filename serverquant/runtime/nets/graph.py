@@ -39,7 +39,7 @@ class Node:
     @property
     def is_pure(self) -> bool:
         """Whether all that it does is to compute its outputs from its inputs."""
-        return self.operator.schema.effects is False and not self.operator.by_name
+        return self.operator.effects is False and not self.operator.by_name
 
 
 @dataclass
