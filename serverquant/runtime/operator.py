@@ -60,7 +60,7 @@ def place_of(op_type: str, name: str, index: int, net: str) -> str:
 
 _warned: set[tuple[str, str]] = set()
 # Written into every operator by exporters, whether it has a use for it or not.
-_EVERYWHERE = {"order"}
+_EVERYWHERE = {"order", "use_cudnn", "cudnn_exhaustive_search", "ws_nbytes_limit"}
 
 
 def _warn_unknown(definition: Definition, schema: Schema) -> None:

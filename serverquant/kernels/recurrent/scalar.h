@@ -1,0 +1,27 @@
+/* The definitions, one element at a time. */
+#ifndef SERVERQUANT_RECURRENT_SCALAR_H
+#define SERVERQUANT_RECURRENT_SCALAR_H
+
+#include "serverquant/elementary.h"
+
+SQ_INLINE float sq_cell_sigmoid(float x) { return 1.0f / (1.0f + sq_exp(-x)); }
+
+SQ_INLINE float sq_lstm_cell(float i, float f, float g, float c_before) {
+    const float kept = sq_cell_sigmoid(f) * c_before, added = sq_cell_sigmoid(i) * sq_tanh(g);
+    return kept + added;
+}
+
+SQ_INLINE float sq_gru_state(float update, float output, float h_before) {
+    const float u = sq_cell_sigmoid(update), kept = h_before * u, fresh = sq_tanh(output) * (1.0f - u);
+    return kept + fresh;
+}
+
+/* A state of a row that is over. */
+SQ_INLINE void sq_state_over(const float* before, float* now, long long d, int drop) {
+    if (drop)
+        memset(now, 0, (size_t)d * sizeof(float));
+    else
+        memmove(now, before, (size_t)d * sizeof(float));
+}
+
+#endif

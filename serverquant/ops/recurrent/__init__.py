@@ -1,0 +1,1 @@
+"""Recurrent nets: cells, and the operator that runs a cell over a sequence."""

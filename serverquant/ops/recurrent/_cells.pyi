@@ -1,0 +1,3 @@
+from serverquant.runtime._plan import Step
+
+def cell_step(states: int, *, lengths: bool, drop: bool, forget_bias: float) -> Step: ...
