@@ -134,7 +134,7 @@ def read_window(op: Operator) -> WindowArgs:
         raise ArgumentError("the window's size is missing: give kernel, kernel_h and kernel_w, or kernels")
     n = len(kernel)
     window = WindowArgs(
-        kernel=_checked(kernel, "kernel", 1),
+        kernel=_checked(kernel, "kernel", 0 if is_global else 1),
         strides=_checked(_axes(op, "stride", "strides", n) or (1,) * n, "stride", 1),
         pads=_checked(_pads(op, n) or (0,) * (2 * n), "pad", 0),
         dilations=_checked(_axes(op, "dilation", "dilations", n) or (1,) * n, "dilation", 1),

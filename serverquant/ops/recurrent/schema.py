@@ -63,6 +63,8 @@ declare(
 
 
 def link_dims(op: Any, ins: list[Spec]) -> list[Dims]:
+    if ins[0].size < 1:
+        raise op.shape_error(ins, 0, "one element: the number of the step")
     if ins[1].ndim < 1:
         raise op.shape_error(ins, 1, "steps in front")
     return [(op.args.window, *ins[1].dims[1:]), ins[1].dims]
