@@ -6,10 +6,11 @@ from typing import Any
 
 from serverquant._base.errors import ArgumentError
 from serverquant.blobs.spec import Spec
-from serverquant.ops.concat.schema import slice_ranges
+from serverquant.ops.concat.schema import concat_shape, slice_ranges
 from serverquant.ops.dnnlowp.kept import KEPT_ARGS
+from serverquant.ops.dnnlowp.options import ARGS, OUTPUT_ARGS
 from serverquant.runtime.registry import declare
-from serverquant.runtime.schema import Arg, Dims, axis_of
+from serverquant.runtime.schema import MANY, Arg, Dims, axis_of
 
 
 def int8_slice_shape(op: Any, ins: list[Spec]) -> list[Dims] | None:
@@ -39,4 +40,21 @@ declare(
     doc="A piece along one dim.",
     in_doc=("data: Int8 of uint8", "starts: int32 or int64", "ends: like starts"),
     out_doc=("output: Int8 of uint8",),
+)
+declare(
+    "Int8Concat",
+    inputs=(1, MANY),
+    outputs=(1, 2),
+    args=[
+        Arg("axis", "int", 0, "where to join; without it 3 for order NHWC, 1 for NCHW, 0 without an order"),
+        Arg("order", "string", "", "NCHW or NHWC"),
+        Arg("add_axis", "bool", False, "join along a new axis"),
+        *OUTPUT_ARGS,
+        *ARGS,
+    ],
+    shape=concat_shape,
+    doc="""Joins tensors along an axis. Without engine bytes are copied: Y_scale and Y_zero_point must be input 0's, those of
+the others are not looked at. DNNLOWP: every part is requantized to Y's parameters.""",
+    in_doc=("inputs: Int8 of uint8; with DNNLOWP each Int8 or float",),
+    out_doc=("concat_result: Int8 of uint8", "split_info: int32, sizes along the axis"),
 )

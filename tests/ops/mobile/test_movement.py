@@ -23,6 +23,8 @@ X = Int8(DATA, np.float32(0.25), 17)
         ("Int8Transpose", {"axes": [0, 2, 3, 1]}, DATA.transpose(0, 2, 3, 1)),
         ("Int8Slice", {"dim": 3, "start_idx": 1, "end_idx": -1}, DATA[..., 1:]),
         ("Int8Slice", {"starts": [0, 1, 0, 0], "ends": [-1, 2, -1, -1]}, DATA[:, 1:2]),
+        ("Int8ResizeNearest", {"height_scale": 2.0, "width_scale": 0.5}, DATA.repeat(2, axis=1)[:, :, ::2]),
+        ("Int8Concat", {}, DATA),
     ],
 )
 def test_moves(op_type, args, want):
@@ -30,6 +32,21 @@ def test_moves(op_type, args, want):
         got = run(op_type, {"X": X}, ("Y", "old")[: 1 + (op_type == "Int8Reshape")], **args, **given)
         got = got[0] if isinstance(got, list) else got
         np.testing.assert_array_equal(got.data, want)
+        assert (got.scale, got.zero_point) == (X.scale, X.zero_point)
+
+
+def test_shuffle():
+    x = Int8(np.arange(12, dtype=np.uint8).reshape(1, 1, 2, 6), np.float32(0.5), 3)
+    got = run("Int8ChannelShuffle", {"X": x}, group=3, order="NHWC")
+    np.testing.assert_array_equal(got.data, x.data[..., [0, 2, 4, 1, 3, 5]])
+
+
+def test_concat_takes_the_first_parameters():
+    other = Int8(DATA + 1, np.float32(9), 200)
+    for args, axis in (({"order": "NHWC"}, 3), ({"order": "NCHW"}, 1), ({}, 0), ({"axis": 2, "order": "NHWC"}, 2)):
+        got, sizes = run("Int8Concat", {"A": X, "B": other}, ("Y", "split"), **args)
+        np.testing.assert_array_equal(got.data, np.concatenate([DATA, DATA + 1], axis))
+        np.testing.assert_array_equal(sizes, [DATA.shape[axis]] * 2)
         assert (got.scale, got.zero_point) == (X.scale, X.zero_point)
 
 
@@ -50,6 +67,9 @@ def test_the_scale_is_checked_at_every_run():
     [
         ("Int8Flatten", X, {"Y_zero_point": 3}, ServerquantError, "Y_zero_point is 3"),
         ("Int8Flatten", DATA.astype(np.float32), {}, DTypeError, "Int8 tensor"),
+        ("Int8ChannelShuffle", X, {"group": 1, "order": "NHWC"}, ArgumentError, "group is 1"),
+        ("Int8ChannelShuffle", X, {"group": 5, "order": "NCHW"}, ServerquantError, "NHWC"),
+        ("Int8Concat", X, {"Y_scale": 0.5}, ServerquantError, "must be equal"),
         ("Int8Slice", X, {"dim": 1, "start_idx": 0}, ArgumentError, "start_idx and end_idx"),
         ("Int8Slice", X, {"dim": 4, "start_idx": 0, "end_idx": 1}, ArgumentError, "dim is 4"),
         ("Int8Slice", X, {"dim": 1, "start_idx": 7, "end_idx": -1}, ArgumentError, "start_idx is 7"),
