@@ -19,8 +19,8 @@ KEPT_ARGS = [
 
 def keep_params(op: Operator, step: Step) -> Step:
     """`step`, after a check that Y_scale and Y_zero_point, where given, are input 0's."""
-    scale = op.args.Y_scale
-    return kept_step(step, None if scale is None else float(np.float32(scale)), op.args.Y_zero_point)
+    scale = float(np.float32(op.args.Y_scale)) if op.given("Y_scale") else None
+    return kept_step(step, scale, op.args.Y_zero_point if op.given("Y_zero_point") else None)
 
 
 class Int8Movement(Movement):
