@@ -53,8 +53,8 @@ declare(
         *ARGS,
     ],
     shape=concat_shape,
-    doc="""Joins tensors along an axis. Without engine bytes are copied: Y_scale and Y_zero_point must be input 0's, those of
-the others are not looked at. DNNLOWP: every part is requantized to Y's parameters.""",
+    doc="""Joins tensors along an axis. Without engine bytes are copied: Y_scale and Y_zero_point must be input 0's,
+those of the others are not looked at. DNNLOWP: every part is requantized to Y's parameters.""",
     in_doc=("inputs: Int8 of uint8; with DNNLOWP each Int8 or float",),
     out_doc=("concat_result: Int8 of uint8", "split_info: int32, sizes along the axis"),
 )

@@ -27,4 +27,4 @@ class Int8ChannelShuffle(Int8Movement, ChannelShuffle):
         if not self.nhwc:
             raise Decline("needs order NHWC")
         if self.args.group < 2:
-            raise ArgumentError(f"argument group is {self.args.group}; Int8ChannelShuffle needs 2 or more, as in Caffe2")
+            raise ArgumentError(f"argument group is {self.args.group}; Int8ChannelShuffle needs 2 or more")
