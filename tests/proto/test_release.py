@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,11 +14,14 @@ from serverquant.proto.io import save
 from serverquant.proto.wire import read_net
 
 
+STATUS = Path("/proc/self/status")
+
+
 def resident_file_bytes() -> int:
-    return int(re.search(r"RssFile:\s+(\d+) kB", open("/proc/self/status").read())[1]) * 1024
+    return int(re.search(r"RssFile:\s+(\d+) kB", STATUS.read_text())[1]) * 1024
 
 
-@pytest.mark.skipif("RssFile" not in open("/proc/self/status").read(), reason="needs Linux's count of mapped pages")
+@pytest.mark.skipif("RssFile" not in STATUS.read_text(), reason="needs Linux's count of mapped pages")
 def test_copied_values_leave_memory(tmp_path):
     values = np.arange(4_000_000, dtype=np.float32)
     net = core.Net("fills")
