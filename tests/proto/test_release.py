@@ -13,7 +13,6 @@ from serverquant.proto.args import Arguments
 from serverquant.proto.io import save
 from serverquant.proto.wire import read_net
 
-
 STATUS = Path("/proc/self/status")
 
 
