@@ -3,7 +3,8 @@
     python tests/fuzz/child.py NOTE_FILE ROOM TRIAL ...    what is wrong, one JSON list [trial, what] a line
     python tests/fuzz/child.py --show TRIAL                one trial, shown and run
 
-The name of the trial at work is in NOTE_FILE. ROOM: bytes of address space that trials may take beyond what there is.
+The name of the trial at work is in NOTE_FILE. ROOM: bytes of address space that trials may take beyond what there is; 0
+for any.
 """
 
 from __future__ import annotations
@@ -82,10 +83,12 @@ def peak() -> int:
 
 
 def limit_memory(room: int) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if not room:
+        return
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + room
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def main(note_file: str, room: str, *names: str) -> None:
