@@ -77,7 +77,8 @@ class Operator:
     """Base class. Subclasses read `self.args` (declared arguments by name) and implement `plan`.
 
     takes: what inputs may be: "float", "int8" (an Int8 tensor of uint8; "int8:int32" is one of int32), "object", a data
-        type's name, several with "|" between them, or "any"; one text for all, or one for each input.
+        type's name ("tensor:int8" for the plain one), several with "|" between them, or "any"; one text for all, or one
+        for each input.
     packs: inputs that run() reads in the form that `prepare` packed, never the blob's own values.
     by_name: whether it may read or write blobs of the store that are no inputs or outputs of it.
     any_inputs: inputs may be empty when it is planned, and their shapes are none of the plan's business (operators that
@@ -177,7 +178,9 @@ def _word(spec: Spec) -> str:
     name = dtypes.name(spec.dtype)
     if spec.kind == INT8:
         return "int8" if spec.dtype == dtypes.UINT8 else f"int8:{name}"
-    return name if spec.kind == TENSOR else "object"
+    if spec.kind != TENSOR:
+        return "object"
+    return name if spec.dtype != dtypes.INT8 else "tensor:int8"
 
 
 def _word_text(word: str) -> str:
@@ -185,6 +188,8 @@ def _word_text(word: str) -> str:
         return "an Int8 tensor of uint8"
     if word.startswith("int8:"):
         return f"an Int8 tensor of {word[5:]}"
+    if word.startswith("tensor:"):
+        return f"a tensor of {word[7:]}"
     return {"float": "a float tensor", "object": "packed weights"}.get(word, f"a tensor of {word}")
 
 

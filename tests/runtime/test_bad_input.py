@@ -22,7 +22,7 @@ from serverquant import core, workspace
 from serverquant._base.errors import MissingBlobError, NetError, ParseError, QuantizationError, ServerquantError
 from serverquant.blobs.store import Int8
 from serverquant.cli import main
-from serverquant.proto import MetaNetDef, NetDef, OperatorDef
+from serverquant.proto import MetaNetDef, NetDef, OperatorDef, TensorProto
 from serverquant.proto.faults import MAX_NESTING
 from serverquant.proto.io import save
 
@@ -31,6 +31,7 @@ FILL = {
     np.dtype(np.float64): "GivenTensorDoubleFill",
     np.dtype(np.int32): "GivenTensorIntFill",
     np.dtype(np.int64): "GivenTensorInt64Fill",
+    np.dtype(np.int8): "GivenTensorFill",
     np.dtype(object): "GivenTensorStringFill",
 }
 BEFORE, EARLIER = 7.0, 1.0  # what the blob "earlier" holds before the faulty net's first operator, and after it
@@ -56,7 +57,8 @@ def fill(name: str, value) -> OperatorDef:
             Y_scale=float(value.scale),
             Y_zero_point=value.zero_point,
         )
-    return core.CreateOperator(FILL[value.dtype], [], [name], shape=value.shape, values=value.ravel().tolist())
+    more = {"dtype": int(TensorProto.INT8)} if value.dtype == np.int8 else {}
+    return core.CreateOperator(FILL[value.dtype], [], [name], shape=value.shape, values=value.ravel().tolist(), **more)
 
 
 def net_of(*ops: OperatorDef, name: str, inputs=()) -> NetDef:
