@@ -51,7 +51,7 @@ def _watch(names: list[str], child: Path, room: int) -> list[Finding]:
             name = Path(note.name).read_text().strip()
             if not name:
                 if done.returncode:
-                    raise RuntimeError(f"the process ended with {done.returncode}, but in no trial: {done.stderr[-2000:]}")
+                    raise RuntimeError(f"it ended with {done.returncode}, but in no trial: {done.stderr[-2000:]}")
                 break
             found.append((name, f"the process ended with {done.returncode}: {done.stderr[-1000:]}"))
             names = names[names.index(name) + 1 :]
