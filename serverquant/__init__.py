@@ -5,6 +5,7 @@
     register                       decorator: an operator of one's own
     Int8                           value of a quantized tensor: data, scale, zero_point
     options                        process-wide settings
+    observe, Profile               watch nets run: times, traces, memory
     set_num_threads                how many threads the kernels use
 
 Submodules load on first use, so that importing the package costs next to nothing.
@@ -24,6 +25,8 @@ _PLACES = {
     "Operator": "runtime.operator",
     "PythonOperator": "runtime.operator",
     "options": "runtime.options",
+    "observe": "runtime.observe",
+    "Profile": "runtime.observe",
     "Int8": "blobs.store",
     "ServerquantError": "_base.errors",
     "set_num_threads": "_base._threads",

@@ -7,6 +7,8 @@ from serverquant._base.errors import ServerquantError as ServerquantError
 from serverquant.blobs.store import Int8 as Int8
 from serverquant.predictor import Predictor as Predictor
 from serverquant.predictor import load as load
+from serverquant.runtime.observe import Profile as Profile
+from serverquant.runtime.observe import observe as observe
 from serverquant.runtime.operator import Operator as Operator
 from serverquant.runtime.operator import PythonOperator as PythonOperator
 from serverquant.runtime.options import options as options

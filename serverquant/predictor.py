@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from serverquant.runtime.nets.dag import DagNet
 from serverquant.runtime.nets.passes import Folded
 from serverquant.runtime.nets.planned import PlannedNet
 from serverquant.runtime.nets.simple import SimpleNet
+from serverquant.runtime.observe import Observer
 from serverquant.runtime.workspace import Workspace
 
 
@@ -43,6 +45,8 @@ class Predictor:
         self._keep_blobs = keep_blobs
         self._folded = Folded()
         self._creating = threading.Lock()
+        self._nets: weakref.WeakSet[SimpleNet] = weakref.WeakSet()
+        self._observers: list[Observer] = []
         self._weights = Workspace()
         self._packers: list[tuple[Any, list[Blob]]] = []
         if init is not None:
@@ -116,6 +120,9 @@ class Predictor:
                 space.local(name)
             with self._creating:
                 found = self._local.context = (space, self._bind(space))
+                for observer in self._observers:
+                    found[1].attach(observer)
+                self._nets.add(found[1])
         return found
 
     def _bind(self, space: Workspace) -> SimpleNet:
@@ -135,6 +142,20 @@ class Predictor:
     def proto(self) -> Any:
         """The predict net's NetDef, big payloads aside."""
         return self._file.net
+
+    def attach(self, observer: Observer) -> None:
+        """Have the observer told of every call's run, in all threads; see runtime/observe.py."""
+        with self._creating:
+            self._observers.append(observer)
+            for net in self._nets:
+                net.attach(observer)
+
+    def detach(self, observer: Observer) -> None:
+        """Undo `attach`; ValueError when it is not attached."""
+        with self._creating:
+            self._observers.remove(observer)
+            for net in self._nets:
+                net.detach(observer)
 
     # ---- weights --------------------------------------------------------------------------------------------------
 

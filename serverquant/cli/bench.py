@@ -1,6 +1,6 @@
 """Time a net, its operators and their types; or one operator from a line of `serverquant explain --lines`.
 
-serverquant bench init_net.pb predict_net.pb --shape data=1x3x224x224 --runs 50
+serverquant bench init_net.pb predict_net.pb --shape data=1x3x224x224 --runs 50 --trace trace.json
 serverquant bench --op 'op { type: "Relu" input: "x" output: "y" } | x=float32:1x64x56x56:-1..1'
 """
 
@@ -25,6 +25,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--by", choices=("net", "type", "operator"), default="operator", help="how fine (default: operator)"
     )
+    parser.add_argument("--trace", metavar="FILE", help="write a trace for chrome://tracing or Perfetto (.json)")
+    parser.add_argument("--memory", action="store_true", help="list the blobs that operators write, the largest first")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -47,6 +49,10 @@ def main(args: argparse.Namespace) -> int:
         if key in found:
             print()
             _print_parts(found[key])
+    if "blobs" in found:
+        print()
+        rows = [(b["name"], b["type"], b["what"], b["bytes"], b["place"]) for b in found["blobs"]]
+        show.table(("blob", "written by", "what", "bytes", "place"), rows, right=("bytes", "place"))
     return 0
 
 
@@ -70,15 +76,26 @@ def _rate(part: dict[str, Any]) -> str:
 
 def _whole_net(args: argparse.Namespace) -> dict[str, Any]:
     from serverquant.cli import nets
+    from serverquant.runtime.observe import observe
 
     if args.init is None:
         raise ArgumentError("give INIT_NET and PREDICT_NET, or --op LINE")
     net = nets.open_net(args)
     net(nets.inputs(args, net))
     found: dict[str, Any] = {"name": f'net "{net.name}"', **_summary(_timed(net.net.run, args, net.name))}
+    with observe(net) as profile:
+        for _ in range(args.runs):
+            net.net.run()
+    if args.trace:
+        profile.save(args.trace)
+    if args.memory:
+        found["blobs"] = [
+            {"name": s.blob, "type": s.type, "what": repr(s.spec), "bytes": s.nbytes, "place": s.place}
+            for s in sorted(profile.memory(), key=lambda size: -size.nbytes)
+        ]
     if args.by != "net":
-        runs = [net.net.run_timed() for _ in range(args.runs)]
-        parts = list(nets.planned(net))
+        runs = [[timing.nanoseconds for timing in run.operators] for run in profile.runs]
+        parts = sorted(nets.planned(net), key=lambda part: part.index)
         if args.by == "operator":
             found["operators"] = [
                 {

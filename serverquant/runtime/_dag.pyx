@@ -8,7 +8,6 @@ from operator import itemgetter
 
 from libc.stdint cimport INT64_MAX, int64_t
 from libc.stdlib cimport calloc, free
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from serverquant._base._threads cimport share_cores, sq_fp_default, sq_fp_restore
 from serverquant.blobs._blob cimport SQ_ERROR, SQ_ERROR_BYTES, SQ_OK, sq_step
@@ -26,6 +25,9 @@ cdef extern from "dag.h" nogil:
     void sq_graph_run(const sq_graph* graph, int workers, sq_node_fn run, void* owner)
     int sq_pool_threads()
 
+cdef extern from "plan.h" nogil:
+    int64_t sq_now()
+
 
 cdef enum:
     WARM_UP = 1             # runs that prepare weights and find memory
@@ -40,12 +42,6 @@ cdef struct Worker:
     char error[SQ_ERROR_BYTES]
 
 
-cdef int64_t now() noexcept nogil:
-    cdef timespec t
-    clock_gettime(CLOCK_MONOTONIC, &t)
-    return t.tv_sec * <int64_t>1000000000 + t.tv_nsec
-
-
 cdef class DagPlan(Plan):
     """A plan for `workers` threads. After `seal`, `link` says which steps wait for which."""
     cdef sq_graph graph
@@ -56,6 +52,7 @@ cdef class DagPlan(Plan):
     cdef int workers
     cdef bint python_at_once    # Python bodies may run at the same time
     cdef list errors
+    cdef int64_t* stamps        # of the run that is going on, where they are wanted
     cdef int runs               # since trying began
     cdef int64_t best[2]        # nanoseconds on the caller's thread, and on all
     cdef int64_t size           # elements of all values when these were measured
@@ -106,18 +103,27 @@ cdef class DagPlan(Plan):
 
     def run(self) -> None:
         """Run all steps. Errors carry the operator's place; of several that fail at once the first one's is raised."""
-        cdef bint spread
-        cdef int64_t began
         if self.workers < 2:
             Plan.run(self)
-            return
-        spread = self._spreads()
-        if self.runs >= TRIED:
-            self._run(spread)
         else:
-            began = now()
-            self._run(spread)
-            self._note(spread, now() - began)
+            self._measured(NULL)
+
+    cdef _run_stamped(self, int64_t* stamps):
+        if self.workers < 2:
+            Plan._run_stamped(self, stamps)
+        else:
+            self._measured(stamps)
+
+    cdef _measured(self, int64_t* stamps):
+        """Run in one of the two ways, and note how long it took while they are tried."""
+        cdef bint spread = self._spreads()
+        cdef int64_t began
+        if self.runs >= TRIED:
+            self._run(spread, stamps)
+        else:
+            began = sq_now()
+            self._run(spread, stamps)
+            self._note(spread, sq_now() - began)
         self.runs = self.runs + 1 if self.runs < AGAIN else WARM_UP
 
     cdef bint _spreads(self) noexcept:
@@ -152,33 +158,20 @@ cdef class DagPlan(Plan):
             self.runs = WARM_UP
         return True
 
-    cdef _run(self, bint spread):
+    cdef _run(self, bint spread, int64_t* stamps):
         if not spread:
-            Plan.run(self)
+            if stamps == NULL:
+                Plan.run(self)
+            else:
+                Plan._run_stamped(self, stamps)
             return
         self.errors = []
+        self.stamps = stamps
         with nogil:
-            sq_graph_run(&self.graph, self.workers, run_node, <void*>self)
+            sq_graph_run(&self.graph, self.workers, run_node if stamps == NULL else run_node_stamped, <void*>self)
             share_cores(0)
         if self.errors:
             raise min(self.errors, key=itemgetter(0))[1]
-
-    cdef int _run_chain(self, int node, int worker, int crowd) noexcept nogil:
-        cdef unsigned fp = sq_fp_default()
-        cdef sq_step* s
-        cdef int k, i, status = SQ_OK
-        share_cores(crowd)
-        for k in range(self.chains[node], self.chains[node + 1]):
-            i = self.chain_steps[k]
-            s = &self.steps[i]
-            s.arena, s.error = &self.staff[worker].arena, self.staff[worker].error
-            status = self._turn(i)
-            if status != SQ_OK or s.run == NULL:
-                status = self._in_python(i, status)
-            if status != SQ_OK:
-                break
-        sq_fp_restore(fp)
-        return status
 
     cdef int _in_python(self, int i, int status) noexcept nogil:
         """What step `i` needs Python for; an exception waits in `errors` until all threads are back."""
@@ -191,8 +184,36 @@ cdef class DagPlan(Plan):
         return SQ_OK
 
 
+cdef inline int run_chain(DagPlan plan, int node, int worker, int crowd, bint stamped) noexcept nogil:
+    cdef unsigned fp = sq_fp_default()
+    cdef int64_t* stamp
+    cdef sq_step* s
+    cdef int k, i, status = SQ_OK
+    share_cores(crowd)
+    for k in range(plan.chains[node], plan.chains[node + 1]):
+        i = plan.chain_steps[k]
+        s = &plan.steps[i]
+        s.arena, s.error = &plan.staff[worker].arena, plan.staff[worker].error
+        if stamped:
+            stamp = plan.stamps + 3 * i
+            stamp[0], stamp[2] = sq_now(), worker
+        status = plan._turn(i)
+        if status != SQ_OK or s.run == NULL:
+            status = plan._in_python(i, status)
+        if stamped:
+            stamp[1] = sq_now()
+        if status != SQ_OK:
+            break
+    sq_fp_restore(fp)
+    return status
+
+
 cdef int run_node(void* plan, int node, int worker, int crowd) noexcept nogil:
-    return (<DagPlan>plan)._run_chain(node, worker, crowd)
+    return run_chain(<DagPlan>plan, node, worker, crowd, False)
+
+
+cdef int run_node_stamped(void* plan, int node, int worker, int crowd) noexcept nogil:
+    return run_chain(<DagPlan>plan, node, worker, crowd, True)
 
 
 cdef list starts(list parts):

@@ -1,4 +1,4 @@
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from serverquant.blobs._blob cimport Blob, sq_shape, sq_step, sq_tensor
 
@@ -66,4 +66,5 @@ cdef class Plan:
     cdef bint _rebatch_step(self, int i) noexcept nogil
     cdef int _turn(self, int i) noexcept nogil
     cdef int _walk(self, int i) noexcept nogil
+    cdef _run_stamped(self, int64_t* stamps)
     cdef int _python_turn(self, int i, int status) except -1

@@ -12,7 +12,6 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from serverquant._base._threads cimport sq_fp_default, sq_fp_restore
 from serverquant.blobs._blob cimport (
@@ -25,12 +24,16 @@ from serverquant.blobs._blob cimport (
     shape_from,
 )
 
+import numpy as np
+
 from serverquant._base.errors import ServerquantError, placed
+from serverquant.blobs.spec import Spec
 
 cdef extern from "stdlib.h" nogil:
     int posix_memalign(void** out, size_t alignment, size_t size)
 
 cdef extern from "plan.h" nogil:
+    int64_t sq_now()
     bint sq_same_shape(const sq_shape* a, const sq_shape* b)
     bint sq_same_but_rows(const sq_shape* a, const sq_shape* b)
     int sq_set_rows(sq_shape* s, int64_t rows)
@@ -397,25 +400,36 @@ cdef class Plan:
             raise placed(error, self.operators[i].place, found, self.operators[i].outputs) from error.__cause__
         return i + 1
 
-    def run_timed(self) -> list:
-        """Run all steps one by one; nanoseconds of each."""
-        cdef list times = []
-        cdef int i = 0, status, n = self.n_steps
-        cdef timespec a, b
-        while i < n:
-            self.n_steps = i + 1
-            clock_gettime(CLOCK_MONOTONIC, &a)
-            try:
-                with nogil:
-                    status = self._walk(i)
-            finally:
-                self.n_steps = n
-            if status != SQ_OK or self.at_step == i:
+    def run_stamped(self) -> np.ndarray:
+        """Run all steps as `run` does and say when: int64 [steps, 3], nanoseconds of the monotonic clock at a step's begin
+        and end, and the thread (0 is the caller's)."""
+        cdef int64_t[:, ::1] stamps = np.zeros((self.n_steps + 1, 3), np.int64)
+        self._run_stamped(&stamps[0, 0])
+        return np.asarray(stamps)[:self.n_steps]
+
+    cdef _run_stamped(self, int64_t* stamps):
+        cdef int i = 0, status = SQ_OK
+        cdef unsigned fp
+        while i < self.n_steps:
+            with nogil:
+                fp = sq_fp_default()
+                while i < self.n_steps and status == SQ_OK:
+                    stamps[3 * i] = sq_now()
+                    status = turn(self, i)
+                    if status != SQ_OK or self.steps[i].run == NULL:
+                        break
+                    stamps[3 * i + 1] = sq_now()
+                    i += 1
+                sq_fp_restore(fp)
+            if i < self.n_steps:
                 self._python_turn(i, status)
-            clock_gettime(CLOCK_MONOTONIC, &b)
-            times.append((b.tv_sec - a.tv_sec) * 1000000000 + (b.tv_nsec - a.tv_nsec))
-            i += 1
-        return times
+                stamps[3 * i + 1] = sq_now()
+                status = SQ_OK
+                i += 1
+
+    def run_timed(self) -> list:
+        """Run all steps; nanoseconds of each."""
+        return [int(end - begin) for begin, end, _ in self.run_stamped()]
 
     # ---- looking ------------------------------------------------------------------------------------------------
 
@@ -423,6 +437,19 @@ cdef class Plan:
     def steps_python(self) -> list:
         """(Step, input blobs, output blobs) in order."""
         return [(s[0], s[1], s[3]) for s in self._steps]
+
+    def output_specs(self) -> list:
+        """For each step the Specs of its outputs, as planned for the last run."""
+        cdef int i, j, k
+        cdef const sq_shape* shape
+        found = []
+        for i in range(self.n_steps):
+            specs = []
+            for j in range(self.steps[i].n_out):
+                shape = &self.values[self.links[i].outputs[j]].shape
+                specs.append(Spec(tuple([shape.dims[k] for k in range(shape.ndim)]), shape.dtype, shape.kind))
+            found.append(specs)
+        return found
 
     @property
     def scratch_bytes(self) -> int:

@@ -4,6 +4,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "serverquant/op_api.h"
 
@@ -13,6 +14,13 @@ static inline int sq_fail(sq_step* step, const char* format, ...) {
     vsnprintf(step->error, SQ_ERROR_BYTES, format, args);
     va_end(args);
     return SQ_ERROR;
+}
+
+/* Nanoseconds of the monotonic clock. */
+static inline int64_t sq_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * (int64_t)1000000000 + t.tv_nsec;
 }
 
 static inline int sq_same_shape(const sq_shape* a, const sq_shape* b) {

@@ -231,6 +231,16 @@ def test_every_line_that_explain_prints_can_be_replayed(capsys, nets):
         assert found["median_us"] > 0
 
 
+def test_bench_writes_a_trace_and_lists_blobs(capsys, tmp_path):
+    trace = tmp_path / "trace.json"
+    found = answer(capsys, "bench", *INT8, "--shape", "1x1x24x24", "--runs", "2", "--trace", str(trace), "--memory")
+    names = {event["name"] for event in json.loads(trace.read_text())["traceEvents"]}
+    assert {"Int8ConvRelu", "digits24_predict_int8"} <= names
+    assert found["blobs"][0]["bytes"] >= found["blobs"][-1]["bytes"] > 0
+    assert main(["bench", *INT8, "--shape", "1x1x24x24", "--runs", "2", "--memory"]) == 0
+    assert "written by" in capsys.readouterr().out
+
+
 def test_bench_of_a_net(capsys):
     found = answer(capsys, "bench", *INT8, "--shape", "1x1x24x24", "--runs", "3", "--warmup", "1")
     assert len(found["operators"]) == 19

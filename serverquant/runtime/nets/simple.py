@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from serverquant._base.errors import MissingBlobError, NetError, ServerquantError, placed
 from serverquant.blobs._blob import Blob
@@ -18,6 +19,9 @@ from serverquant.runtime.operator import Definition, Operator, place_of
 from serverquant.runtime.options import options
 from serverquant.runtime.plan_cache import PlanCache
 from serverquant.runtime.planner import Planner
+
+if TYPE_CHECKING:
+    from serverquant.runtime.observe import Observer
 
 
 def definitions(source: NetFile, fix_defects: bool, store: Any = None) -> Iterable[Definition]:
@@ -64,6 +68,7 @@ class SimpleNet:
         self._caches: dict[Sequence[int], PlanCache] = {}
         self._first = self._plans_of(self._order()) if self.operators else None
         self._lock = threading.Lock()
+        self._observers: list[Observer] = []
 
     def _prepare(self) -> None:
         """Find the operators' blobs. A parent's blob is read, never written: an output of its name is a blob of this
@@ -155,6 +160,35 @@ class SimpleNet:
                 plan = cache.fitting()
                 plan.run()
                 cache = plan.next
+
+    # ---- observers ------------------------------------------------------------------------------------------------
+
+    def attach(self, observer: Observer) -> None:
+        """Have the observer told of every run from now on; see runtime/observe.py."""
+        with self._lock:
+            self._observers.append(observer)
+            self.__dict__["run"] = self._run_observed  # in the way of the method: without observers nobody asks for any
+
+    def detach(self, observer: Observer) -> None:
+        """Undo `attach`; ValueError when it is not attached."""
+        with self._lock:
+            self._observers.remove(observer)
+            if not self._observers:
+                del self.__dict__["run"]
+
+    def _run_observed(self) -> None:
+        parts = []
+        with self._lock:
+            begin = time.monotonic_ns()
+            cache = self._first
+            while cache is not None:
+                plan = cache.fitting()
+                parts.append((plan, plan.run_stamped()))
+                cache = plan.next
+            end = time.monotonic_ns()
+            observers = list(self._observers)
+        for observer in observers:
+            observer.ran(self, begin, end, parts)
 
     def run_timed(self) -> list[int]:
         """Run all operators one by one; nanoseconds of each, in the order of `last_plans`."""
