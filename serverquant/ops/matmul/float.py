@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
+import numpy as np
+
+from serverquant._base.errors import OperatorError
+from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
-from serverquant.blobs.spec import Spec
+from serverquant.blobs.spec import TENSOR, Spec
+from serverquant.kernels.matmul_f32._matmul_f32 import matmul
 from serverquant.ops.matmul import _matmul
 from serverquant.runtime._plan import Step
-from serverquant.runtime.operator import Operator
+from serverquant.runtime.operator import Operator, PythonOperator
 from serverquant.runtime.registry import register
 from serverquant.runtime.schema import axis_of
 
@@ -49,3 +55,23 @@ class BatchMatMul(Product):
         return _matmul.batch_step(
             trans_a=self.args.trans_a and ins[0].ndim > 1, trans_b=self.args.trans_b and ins[1].ndim > 1
         )
+
+
+@register("ConcatBatchMatMulBatchGatherOp")
+class ProductsOfPairs(PythonOperator):
+    """All pairs as one product of a matrix with itself; then the wanted ones."""
+
+    takes = ("int32|int64", "float")
+
+    def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
+        return dtypes.FLOAT, TENSOR
+
+    def run(self, inputs: list[Any], outputs: list[Any]) -> None:
+        indices, *parts = inputs
+        together = np.stack(parts, axis=1).reshape(len(parts[0]), len(parts), -1)
+        pairs = matmul(together, together, transposed=True).reshape(len(together), -1)
+        count = len(parts) ** 2
+        if indices.size and not 0 <= indices.min() <= indices.max() < count:
+            bad = next(int(i) for i in indices.flat if not 0 <= i < count)
+            raise OperatorError(f"index {bad} is out of range for {count} pairs of {len(parts)} inputs")
+        outputs[0][...] = pairs[:, indices]

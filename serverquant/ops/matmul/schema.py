@@ -8,7 +8,7 @@ from typing import Any
 from serverquant._base.errors import ShapeError
 from serverquant.blobs.spec import Spec
 from serverquant.runtime.registry import declare
-from serverquant.runtime.schema import Arg, Dims, axis_of
+from serverquant.runtime.schema import MANY, Arg, Dims, axis_of
 
 TRANS_ARGS = [
     Arg("trans_a", "bool", False, "take A transposed"),
@@ -98,4 +98,25 @@ declare(
     doc="Y = A B for every matrix of a batch. A vector is a row as A and a column as B, and its dim is not in Y.",
     in_doc=["A: (batch dims) x M x K, or K", "B: (batch dims) x K x N, or K"],
     out_doc=["Y: (batch dims) x M x N"],
+)
+
+
+def pairs_dims(op: Any, ins: list[Spec]) -> list[Dims]:
+    """Shape rule of ConcatBatchMatMulBatchGatherOp: batch, then the indices' dims."""
+    if ins[1].ndim < 1:
+        raise op.shape_error(ins, 1, "a batch in front")
+    for i in range(2, len(ins)):
+        if ins[i].dims != ins[1].dims:
+            raise op.shape_error(ins, i, f"{ins[1].dims}, as input 1 has")
+    return [(ins[1].dims[0], *ins[0].dims)]
+
+
+declare(
+    "ConcatBatchMatMulBatchGatherOp",
+    inputs=(2, MANY),
+    shape=pairs_dims,
+    doc="""Products of all pairs of inputs, row by row of the batch; those at the indices. With n inputs, index i * n + j
+is the product of inputs i and j, counted from 0.""",
+    in_doc=["indices: int32 or int64", "X0, X1, ...: batch x elements"],
+    out_doc=["Y: batch x the indices' dims"],
 )
