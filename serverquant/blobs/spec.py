@@ -35,6 +35,11 @@ class Spec:
         return self.value
 
     @property
+    def follows(self) -> bool:
+        """Whether the value follows from shapes alone: reading it makes the plan depend on nothing else."""
+        return self._value is not None
+
+    @property
     def ndim(self) -> int:
         return len(self.dims)
 

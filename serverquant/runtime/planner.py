@@ -34,6 +34,10 @@ class EntrySpec(Spec):
         self._blob, self._plan = blob, plan
 
     @property
+    def follows(self) -> bool:
+        return False
+
+    @property
     def value(self) -> Any:
         return self.peek() if self.dtype in (dtypes.INT32, dtypes.INT64) else None
 

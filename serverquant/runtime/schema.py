@@ -101,6 +101,15 @@ def same_as_first(op: Any, ins: list) -> Sequence[Dims]:
     return [ins[0].dims] * len(op.outputs)
 
 
+def values_that_follow(ins: list) -> list[Any] | None:
+    """The inputs' values, if one follows from shapes and the others are at hand. Arithmetic on data alone is left to
+    the run: planning it would make a new plan for all new data."""
+    if not any(spec.follows for spec in ins):
+        return None
+    values = [spec.value for spec in ins]
+    return None if any(v is None for v in values) else values
+
+
 def axis_of(axis: int, ndim: int, name: str = "axis", extra: int = 0) -> int:
     """A canonical axis from one that may count from the end; `extra` = 1 also admits ndim itself."""
     if not -ndim <= axis < ndim + extra:

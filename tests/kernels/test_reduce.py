@@ -62,9 +62,12 @@ def test_reduce(setting, dtype):
 
 
 def test_extremes_pass_nan_over(isa):
-    x = np.float32([[[np.nan], [3], [np.nan], [5], [-np.inf]], [[np.nan], [np.nan], [-1], [-2], [np.nan]]])
-    assert _reduce.py_reduce("reduce_max_f32", x).tolist() == [[5], [-1]]
-    assert _reduce.py_reduce("reduce_min_f32", x).tolist() == [[-np.inf], [-2]]
+    nan, inf = np.nan, np.inf
+    x = np.float32([[1, 3, nan, 5, -inf], [nan, 1, 2, 3, 4], [-inf] * 5, [inf] * 5])
+    for shape in ((4, 5, 1), (1, 5, 4)):
+        v = x.reshape(shape) if shape[2] == 1 else np.ascontiguousarray(x.T)[None]
+        np.testing.assert_array_equal(_reduce.py_reduce("reduce_max_f32", v).ravel(), [5, nan, -inf, inf])
+        np.testing.assert_array_equal(_reduce.py_reduce("reduce_min_f32", v).ravel(), [-inf, nan, -inf, inf])
 
 
 @pytest.mark.parametrize("dtype", SHORT)
@@ -102,4 +105,5 @@ def test_top_k(setting):
                 assert (values[:, size:] == 0).all()
                 o, _, inner = np.indices(order.shape)
                 at = (o * shape[1] + order) * shape[2] + inner
-                np.testing.assert_array_equal(flat[:, :, :size], at.transpose(0, 2, 1))
+                np.testing.assert_array_equal(flat[:, :size], at)
+                assert (flat[:, size:] == -1).all()

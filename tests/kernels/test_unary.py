@@ -144,19 +144,6 @@ def test_other_types(setting):
     )
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_half(setting):
-    every = np.arange(65536, dtype=np.uint16).view(np.float16)
-    back = _unary.py_map("f32_of_half", every, np.empty(every.size, np.float32))
-    np.testing.assert_array_equal(back, every.astype(np.float32))
-    near = np.concatenate([back, np.nextafter(back, f(INF)), np.nextafter(back, f(-INF)), points()])
-    middle = (back[:-1].astype(np.float64) + back[1:]) / 2  # ties
-    near = np.concatenate([near, middle.astype(np.float32)])
-    half = _unary.py_map("half_of_f32", near, np.empty(near.size, np.float16))
-    np.testing.assert_array_equal(half, near.astype(np.float16))
-    assert np.array_equal(np.signbit(half), np.signbit(near))
-
-
 TYPES = {"f32": "f4", "f64": "f8", "i32": "i4", "i64": "i8", "i16": "i2", "i8": "i1", "u16": "u2", "u8": "u1"}
 TYPES["b8"] = "?"
 
@@ -188,7 +175,7 @@ def test_casts(isa, source):
 def test_same_bytes_everywhere(setting, request):
     names = [row.name[3 : -len("_scalar")] for row in _unary.rows() if row.isa == "scalar" and "_f32" in row.name]
     state = hashlib.sha256()
-    for name in sorted(n for n in names if not n.startswith(("cast", "is_", "half"))):
+    for name in sorted(n for n in names if not n.startswith(("cast", "is_"))):
         y = _unary.py_map(name, points(), a=0.7, b=1.3)
         y[np.isnan(y)] = NAN
         state.update(y.tobytes())

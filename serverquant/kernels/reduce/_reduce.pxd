@@ -12,6 +12,6 @@ cdef struct Kernel:
 cdef int find_kernel(Kernel* found, str name) except -1
 cdef void reduce(const Kernel* f, const void* x, void* y, long long outer, long long n, long long inner) noexcept nogil
 
-# values, places: (outer, k, inner); places_flat: (outer, inner, k) or NULL. k > 0.
+# values, places, places_flat (or NULL): (outer, k, inner). k > 0.
 cdef void top_k(const float* x, float* values, int64_t* places, int64_t* places_flat, long long outer, long long n,
                 long long inner, long long k) noexcept nogil

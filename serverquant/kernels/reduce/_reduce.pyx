@@ -90,7 +90,7 @@ def py_top_k(const float[:, :, ::1] x, int64_t k) -> tuple:
     """(values, places, flat places)."""
     values = np.empty((x.shape[0], k, x.shape[2]), np.float32)
     places = np.empty((x.shape[0], k, x.shape[2]), np.int64)
-    flat = np.empty((x.shape[0], x.shape[2], k), np.int64)
+    flat = np.empty((x.shape[0], k, x.shape[2]), np.int64)
     cdef float[:, :, ::1] v = values
     cdef int64_t[:, :, ::1] p = places
     cdef int64_t[:, :, ::1] f = flat

@@ -9,7 +9,9 @@
     static type SQ_NAME(op##_line)(const type* x, long long n) {                                        \
         type s[SQ_LANES];                                                                               \
         long long i = 0;                                                                                \
-        for (int k = 0; k < SQ_LANES; k++) s[k] = start;                                                \
+        const type* x0 = x;                                                                             \
+        for (int k = 0; k < SQ_LANES; k++) s[k] = (type)(start);                                        \
+        (void)x0;                                                                                       \
         for (; i + SQ_LANES <= n; i += SQ_LANES)                                                        \
             for (int k = 0; k < SQ_LANES; k++) s[k] = SQ_NAME(op##_step)(s[k], x[i + k]);               \
         for (int k = 0; i + k < n; k++) s[k] = SQ_NAME(op##_step)(s[k], x[i + k]);                      \
@@ -19,7 +21,11 @@
     }                                                                                                   \
     static void SQ_NAME(op##_columns)(const type* x, long long n, long long inner, int count, type* y) { \
         type s[SQ_BLOCK];                                                                               \
-        for (int k = 0; k < count; k++) s[k] = start;                                                   \
+        for (int k = 0; k < count; k++) {                                                               \
+            const type* x0 = x + k;                                                                     \
+            s[k] = (type)(start);                                                                       \
+            (void)x0;                                                                                   \
+        }                                                                                               \
         for (long long i = 0; i < n; i++, x += inner)                                                   \
             for (int k = 0; k < count; k++) s[k] = SQ_NAME(op##_step)(s[k], x[k]);                      \
         memcpy(y, s, sizeof(type) * count);                                                             \

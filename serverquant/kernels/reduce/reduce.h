@@ -4,9 +4,10 @@
  *   SQ_REDUCE   inner = 1: sixteen partial results whatever the vector width, number k takes elements k, k+16, k+32,
  *               ... in that order, then they are joined by halves: k with k+8, then k+4, k+2, k+1.
  *               inner > 1: in order.
+ *               Largest and smallest begin with the first element: a NaN in front stays, others are passed over.
  *   SQ_ARG      the place of the first largest (smallest) element; a NaN in front stays, others are passed over
  *   top_k_f32   the k largest of each line in falling order, of equals the first first, and their places; what n < k
- *               leaves over is 0 and -1. places_flat, if there: places in x, line by line.
+ *               leaves over is 0 and -1. places_flat, if there: places in x.
  */
 #ifndef SERVERQUANT_REDUCE_H
 #define SERVERQUANT_REDUCE_H
@@ -23,9 +24,9 @@ typedef struct {
 
 typedef struct {
     const float* x;
-    float* values;          /* (outer, k, inner) */
-    int64_t* places;        /* the same */
-    int64_t* places_flat;   /* or NULL; (outer, inner, k) */
+    float* values;          /* all (outer, k, inner) */
+    int64_t* places;
+    int64_t* places_flat;   /* or NULL */
     long long n, inner, k;
 } sq_top_k_job;
 

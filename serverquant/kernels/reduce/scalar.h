@@ -69,7 +69,8 @@ static void sq_top_k_f32_scalar(const void* job, long long begin, long long end)
         sq_top_k_line(j->x + o * j->n * j->inner + at, j->n, j->k, &h);
         for (long long i = 0; j->places_flat && i < j->k; i++) {
             const int64_t place = h.places[i * j->inner];
-            j->places_flat[item * j->k + i] = place < 0 ? -1 : (o * j->n + place) * j->inner + at;
+            const int64_t flat = place < 0 ? -1 : (o * j->n + place) * j->inner + at;
+            j->places_flat[(o * j->k + i) * j->inner + at] = flat;
         }
     }
 }

@@ -29,32 +29,6 @@ SQ_INLINE int64_t sq_mod(int64_t x, int64_t n, int32_t sign_of_n) {
     return sign_of_n && rest != 0 && (rest < 0) != (n < 0) ? rest + n : rest;
 }
 
-/* Half precision, rounded half to even; NaN stays one, too large becomes infinite. */
-SQ_INLINE uint16_t sq_half_of(float x) {
-    union { float value; uint32_t bits; } u = {x}, tiny;
-    const uint32_t sign = u.bits >> 16 & 0x8000, a = u.bits & 0x7FFFFFFF;
-    const uint32_t odd = a >> 13 & 1;
-    const uint32_t normal = (a + 0xFFF + odd - (112u << 23)) >> 13; /* a carry goes up to infinity */
-    /* Below 2^-14 the float addition rounds to multiples of 2^-24. */
-    u.bits = a < 0x38800000 ? a : 0;
-    tiny.value = u.value + 0.5f;
-    const uint32_t subnormal = tiny.bits - 0x3F000000;
-    const uint32_t finite = a < 0x38800000 ? subnormal : normal;
-    const uint32_t special = a > 0x7F800000 ? 0x7E00 | (a >> 13 & 0x3FF) : 0x7C00;
-    return (uint16_t)(sign | (a < 0x477FF000 ? finite : special));
-}
-
-SQ_INLINE float sq_float_of_half(uint16_t h) {
-    union { uint32_t bits; float value; } u;
-    const uint32_t exponent = h & 0x7C00, mantissa = h & 0x3FF;
-    /* Biases are 15 and 127; the largest exponent stays the largest. A NaN becomes a quiet one. */
-    const uint32_t normal = ((uint32_t)(h & 0x7FFF) << 13) + (exponent == 0x7C00 ? 224u << 23 : 112u << 23);
-    u.value = (float)(int32_t)mantissa * 0x1p-24f;
-    u.bits = exponent == 0 ? u.bits : normal;
-    u.bits |= (exponent == 0x7C00 && mantissa != 0 ? 0x400000u : 0u) | (uint32_t)(h & 0x8000) << 16;
-    return u.value;
-}
-
 /* ---- conversions: towards zero; what does not fit becomes the lowest number, as x86 has it; then the low bits -------- */
 
 typedef float sq_t_f32;

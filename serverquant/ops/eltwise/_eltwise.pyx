@@ -3,6 +3,7 @@ from libc.stdint cimport int32_t, int64_t
 
 from serverquant.blobs._blob cimport SQ_OK, sq_step, sq_tensor
 from serverquant.kernels.binary._binary cimport Kernel, binary_strided, find_kernel, fold
+from serverquant.kernels.norm._norm cimport affine_channels
 from serverquant.runtime._plan cimport Step, fail
 
 
@@ -78,4 +79,26 @@ def fold_step(str kernel, int count) -> Step:
     step.c.run = run_fold
     step.c.rows = (1 << count) - 1 if count < 32 else 0
     step.kernel = kernel
+    return step
+
+
+cdef struct Affine:
+    int64_t channels, inner
+
+cdef int run_affine(sq_step* s) noexcept nogil:
+    cdef Affine* c = <Affine*>s.ctx
+    cdef int64_t block = c.channels * c.inner
+    affine_channels(<float*>s.in_[0].data, <float*>s.out[0].data, <float*>s.in_[1].data, <float*>s.in_[2].data,
+                    s.in_[0].shape.size // block if block else 0, c.channels, c.inner)
+    return SQ_OK
+
+
+def affine_step(int64_t channels, int64_t inner, bint batched=True) -> Step:
+    """y = x * input 1 + input 2 for each channel; x is (outer, channels, inner)."""
+    cdef Step step = Step()
+    cdef Affine* c = <Affine*>step.new_context(sizeof(Affine))
+    c.channels, c.inner = channels, inner
+    step.c.run = run_affine
+    step.c.rows = batched
+    step.kernel = "affine_channels"
     return step

@@ -49,11 +49,12 @@ class Fold(NamedTuple):
     types: tuple[str, ...] = NUMBERS
 
 
+_NAN = "NaN in data_0 stays, others are passed over"
 FOLDS = {
     "Sum": Fold("sum", "sum = data_0 + data_1 + ..., added from left to right"),
     "SumInt": Fold("sum", "sum = data_0 + data_1 + ..., added from left to right"),
     "SumRelu": Fold("sum_relu", "sum = max(data_0 + data_1 + ..., 0)", ("float", "double", "int32")),
     "Mean": Fold("mean", "mean = (data_0 + data_1 + ...) * (1 / count)", REALS),
-    "Max": Fold("max", "max = the largest of data_0, data_1, ...; NaN in data_0 stays, others are passed over"),
-    "Min": Fold("min", "min = the smallest of data_0, data_1, ...; NaN in data_0 stays, others are passed over"),
+    "Max": Fold("max", f"max = the largest of data_0, data_1, ...; {_NAN}", ("float",)),
+    "Min": Fold("min", f"min = the smallest of data_0, data_1, ...; {_NAN}", ("float",)),
 }

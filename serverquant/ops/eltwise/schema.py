@@ -8,6 +8,7 @@ from serverquant.blobs.spec import Spec
 from serverquant.ops.dnnlowp.options import ARGS, OUTPUT_ARGS
 from serverquant.ops.eltwise.broadcast import BROADCAST_ARGS, binary_shape
 from serverquant.ops.eltwise.maps import BINARIES, FOLDS
+from serverquant.ops.eltwise.values import ARITHMETIC, arithmetic_values
 from serverquant.runtime.registry import declare
 from serverquant.runtime.schema import MANY
 
@@ -31,6 +32,7 @@ for _name, _binary in BINARIES.items():
         inplace=[(0, 0), (1, 0)] if _binary.inplace else [],
         args=[*BROADCAST_ARGS, *(INT8_ARGS if _name == "Add" else ())],
         shape=binary_shape,
+        values=arithmetic_values if _name in ARITHMETIC else None,
         doc=f"{_binary.doc}{'; ...Relu: max(A + B, 0)' if _name == 'Add' else ''}.",
         in_doc=(f"A: tensor of {_types}", "B: tensor of A's type, broadcast over A"),
         out_doc=(f"C: {'bool tensor' if _binary.bool_out else 'tensor'}",),

@@ -20,6 +20,7 @@ from serverquant.runtime.registry import register
     "Atan",
     "Cbrt",
     "Ceil",
+    "Clip",
     "Cos",
     "Cosh",
     "Cube",
@@ -30,14 +31,11 @@ from serverquant.runtime.registry import register
     "HardSigmoid",
     "LeakyRelu",
     "Log",
-    "Logit",
     "Mish",
     "Negative",
     "Reciprocal",
-    "ReluN",
     "Rsqrt",
     "Scale",
-    "Selu",
     "Sigmoid",
     "Sign",
     "Sin",
@@ -62,13 +60,31 @@ class MapOperator(Operator):
         return _unary.map_step(kernel_of(found.stem, ins[0]), *(getattr(self.args, arg.name) for arg in found.args))
 
 
-@register("Clip")
-class Clip(MapOperator):
-    """Y = min(max(X, min), max)."""
+@register("Selu")
+class Selu(MapOperator):
+    """Y = scale * X, and scale * (alpha * exp(X) - alpha) up to 0."""
 
     def setup(self) -> None:
-        if self.args.min > self.args.max:
-            raise ArgumentError(f"argument min ({self.args.min}) must not exceed max ({self.args.max})")
+        if not self.args.scale > 1:
+            raise ArgumentError(f"argument scale is {self.args.scale}, but must be more than 1")
+
+
+@register("Logit")
+class Logit(MapOperator):
+    """Y = ln(X / (1 - X))."""
+
+    def setup(self) -> None:
+        if not 0 < self.args.eps < 0.5:
+            raise ArgumentError(f"argument eps is {self.args.eps}, but must be between 0 and 0.5")
+
+
+@register("ReluN")
+class ReluN(MapOperator):
+    """Y = min(max(X, 0), n)."""
+
+    def setup(self) -> None:
+        if not self.args.n > 0:
+            raise ArgumentError(f"argument n is {self.args.n}, but must be more than 0")
 
 
 @register("Relu")
@@ -137,29 +153,3 @@ class Mod(Operator):
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
         flag = self.args.sign_follow_divisor
         return _unary.map_step(kernel_of("mod", ins[0]), n=self.args.divisor, flag=flag)
-
-
-@register("FloatToHalf")
-class FloatToHalf(Operator):
-    """Y = X in half precision."""
-
-    takes = "float"
-
-    def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
-        return dtypes.FLOAT16, TENSOR
-
-    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
-        return _unary.map_step("half_of_f32")
-
-
-@register("HalfToFloat")
-class HalfToFloat(Operator):
-    """Y = X in single precision."""
-
-    takes = "float16"
-
-    def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
-        return dtypes.FLOAT, TENSOR
-
-    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
-        return _unary.map_step("f32_of_half")

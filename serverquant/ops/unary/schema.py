@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from serverquant.ops.unary.maps import MAPS
+from typing import Any
+
+from serverquant._base.errors import ArgumentError
+from serverquant.blobs import dtypes
+from serverquant.blobs.spec import Spec
+from serverquant.ops.unary.maps import LARGEST, MAPS
 from serverquant.runtime.registry import declare
-from serverquant.runtime.schema import Arg, same_as_first
+from serverquant.runtime.schema import MANY, Arg, same_as_first, values_that_follow
 
 X, Y = ("X: tensor of any shape",), ("Y: tensor of X's shape",)
 
@@ -96,4 +101,75 @@ declare(
     doc="Y = X in single precision.",
     in_doc=("X: float16 tensor",),
     out_doc=("Y: float tensor of X's shape",),
+)
+
+
+# ---- conversions ---------------------------------------------------------------------------------------------------
+
+SOURCES = ("float", "double", "int32", "int64", "int16", "int8", "uint16", "uint8", "byte", "bool")
+TARGETS = {name: number for number, name in dtypes.NAMES.items() if name not in ("byte", "float16")}
+
+
+def cast_type(op: Any) -> int:
+    """The data type that argument `to` names, by number or by name."""
+    arguments = op.definition.arguments
+    if not arguments.has("to"):
+        return dtypes.FLOAT
+    to: Any = arguments.string("to").lower() if arguments.kind("to") == "s" else arguments.int("to")
+    number = TARGETS.get(to, to)
+    if number not in TARGETS.values():
+        known = ", ".join(f"{name} ({number})" for name, number in TARGETS.items())
+        raise ArgumentError(f"argument to is {to!r}, which nothing is cast to; expected one of {known}")
+    return int(number)
+
+
+def cast_values(op: Any, ins: list[Spec]) -> Any:
+    values = values_that_follow(ins)
+    if values is None or op.to == dtypes.STRING:
+        return None
+    return values[0].astype(dtypes.NUMPY[op.to])
+
+
+declare(
+    "Cast",
+    inputs=1,
+    args=[
+        Arg("to", "payload", None, "the data type: a number of TensorProto.DataType, or its name"),
+        Arg("from_type", "int", None, "not used: the input says it"),
+    ],
+    shape=same_as_first,
+    values=cast_values,
+    doc="Y = X in another data type: towards zero, true for what is not 0; the lowest number for what does not fit.",
+    in_doc=(f"X: tensor of {', '.join(SOURCES[:-2])}, bool",),
+    out_doc=("Y: tensor of X's shape",),
+)
+
+# ---- looking at values ---------------------------------------------------------------------------------------------
+
+declare(
+    "NanCheck",
+    inputs=(1, MANY),
+    inplace=[(0, 0)],
+    shape=same_as_first,
+    doc="A copy of input 0; a NaN or an infinity in it is an error.",
+    in_doc=("X: float tensor", "others: not read"),
+    out_doc=Y,
+)
+declare(
+    "EnforceFinite",
+    inputs=1,
+    outputs=0,
+    shape=lambda op, ins: [],
+    doc="A NaN or an infinity is an error.",
+    in_doc=("X: tensor of float, double",),
+)
+declare(
+    "EnsureClipped",
+    inputs=(1, 3),
+    inplace=[(0, 0)],
+    args=[Arg("min", "float", -LARGEST, "lower end"), Arg("max", "float", LARGEST, "upper end")],
+    shape=same_as_first,
+    doc="Y = min(max(X, min), max); NaN stays.",
+    in_doc=("X: float tensor",),
+    out_doc=Y,
 )

@@ -1,0 +1,1 @@
+"""Sums, means, extremes and norms over axes; the places of extremes; histograms and quantiles."""
