@@ -18,13 +18,14 @@ import numpy as np
 import serverquant.ops  # noqa: F401 - makes the built-in operators known
 from serverquant._base import _threads
 from serverquant._base.errors import ArgumentError, DTypeError, MissingBlobError, NetError, ServerquantError
-from serverquant.blobs.dtypes import STRING
-from serverquant.blobs.spec import INT8, TENSOR
+from serverquant.blobs.dtypes import FLOAT, STRING
+from serverquant.blobs.spec import INT8, TENSOR, Spec
 from serverquant.blobs.store import Int8, blob_name, closest
 from serverquant.proto import NetDef, OperatorDef, PlanDef
 from serverquant.proto.io import load
 from serverquant.proto.wire import read_net
 from serverquant.runtime import registry
+from serverquant.runtime.infer import infer, known_blobs
 from serverquant.runtime.steps import run_plan
 from serverquant.runtime.workspace import Workspace
 
@@ -337,6 +338,28 @@ def BenchmarkNet(name: Any, warmup_runs: int, main_runs: int, run_individual: bo
         times = np.array([net.run_timed() for _ in range(main_runs)], dtype=float).reshape(main_runs, -1)
         result += (times.mean(axis=0) / 1e6).tolist()
     return result
+
+
+def InferShapesAndTypes(
+    nets: Iterable[Any],
+    blob_dimensions: dict[Any, Iterable[int]] | None = None,
+    nets_proto: bool = False,
+    blob_types: dict[Any, int] | None = None,
+) -> tuple[dict[str, list[int]], dict[str, int]]:
+    """Shapes and TensorProto.DataTypes of blobs by name, for nets that run one after the other, without running them.
+
+    What is known before are the blobs of the current workspace, or those of `blob_dimensions` (float, unless
+    `blob_types` says otherwise). A blob whose shape depends on more than shapes is not in the result.
+    """
+    if blob_dimensions is None:
+        known = known_blobs(current())
+    else:
+        types = {blob_name(name): kind for name, kind in (blob_types or {}).items()}
+        names = {blob_name(name): tuple(dims) for name, dims in blob_dimensions.items()}
+        known = {name: Spec(dims, types.get(name, FLOAT)) for name, dims in names.items()}
+    found = infer(nets, known, current())
+    shapes = {name: list(spec.dims) for name, spec in found.items() if spec.kind in (TENSOR, INT8)}
+    return shapes, {name: found[name].dtype for name in shapes}
 
 
 def RegisteredOperators() -> list[str]:

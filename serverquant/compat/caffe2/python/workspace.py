@@ -53,12 +53,6 @@ def WorkspaceGuard(workspace_name: Any) -> Iterator[None]:
         _ours.SwitchWorkspace(before)
 
 
-def InferShapesAndTypes(
-    nets: Any, blob_dimensions: Any = None, nets_proto: bool = False, blob_types: Any = None
-) -> Any:
-    raise RuntimeError("shapes are not inferred without running")
-
-
 def StringifyProto(message: Any) -> bytes:
     """The serialized bytes of a message, of an object with Proto(), or bytes as they are; str in UTF-8."""
     if isinstance(message, (str, bytes)):
