@@ -3,6 +3,7 @@
     load(init_net, predict_net)    a Predictor: call it with arrays
     workspace, core                Caffe2's Python API
     register                       decorator: an operator of one's own
+    register_native, get_include   operators in C or Cython of an outside package
     Int8                           value of a quantized tensor: data, scale, zero_point
     options                        process-wide settings
     observe, Profile               watch nets run: times, traces, memory
@@ -14,6 +15,7 @@ Submodules load on first use, so that importing the package costs next to nothin
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 __version__ = "0.1.0"
@@ -22,6 +24,7 @@ _PLACES = {
     "load": "predictor",
     "Predictor": "predictor",
     "register": "runtime.registry",
+    "register_native": "runtime._native",
     "Operator": "runtime.operator",
     "PythonOperator": "runtime.operator",
     "options": "runtime.options",
@@ -33,7 +36,12 @@ _PLACES = {
     "get_num_threads": "_base._threads",
 }
 _MODULES = ("core", "workspace", "proto")
-__all__ = ["__version__", *_MODULES, *_PLACES]
+__all__ = ["__version__", "get_include", *_MODULES, *_PLACES]
+
+
+def get_include() -> str:
+    """The folder of serverquant's C headers, for compiling native operators."""
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "include")
 
 
 def __getattr__(name: str) -> Any:

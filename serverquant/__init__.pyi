@@ -7,6 +7,7 @@ from serverquant._base.errors import ServerquantError as ServerquantError
 from serverquant.blobs.store import Int8 as Int8
 from serverquant.predictor import Predictor as Predictor
 from serverquant.predictor import load as load
+from serverquant.runtime._native import register_native as register_native
 from serverquant.runtime.observe import Profile as Profile
 from serverquant.runtime.observe import observe as observe
 from serverquant.runtime.operator import Operator as Operator
@@ -15,3 +16,5 @@ from serverquant.runtime.options import options as options
 from serverquant.runtime.registry import register as register
 
 __version__: str
+
+def get_include() -> str: ...

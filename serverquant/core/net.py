@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import itertools
 import os
-import pickle
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -379,9 +378,8 @@ class Net:
         argument. What has to do with gradients is taken and not used.
         """
         if isinstance(f, tuple):
-            builder, args, keywords = f
             carried: dict[str, Any] = {
-                "pickled_builder": pickle.dumps((builder, tuple(args), dict(keywords))),
+                "pickled_builder": python_functions.pickled(f),
                 "pass_workspace": pass_workspace,
             }
         else:

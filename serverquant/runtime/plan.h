@@ -2,19 +2,9 @@
 #ifndef SERVERQUANT_PLAN_H
 #define SERVERQUANT_PLAN_H
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <time.h>
 
 #include "serverquant/op_api.h"
-
-static inline int sq_fail(sq_step* step, const char* format, ...) {
-    va_list args;
-    va_start(args, format);
-    vsnprintf(step->error, SQ_ERROR_BYTES, format, args);
-    va_end(args);
-    return SQ_ERROR;
-}
 
 /* Nanoseconds of the monotonic clock. */
 static inline int64_t sq_now(void) {

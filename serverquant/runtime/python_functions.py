@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import pickle
 from collections.abc import Callable
 from typing import Any
 
 from serverquant._base.errors import ArgumentError
+from serverquant.runtime.options import options
 
 _numbers = itertools.count()
 _functions: dict[str, tuple[Callable[..., Any], bool]] = {}
+_trusted: set[bytes] = set()
 
 
 def add(function: Any, pass_workspace: bool = False, kind: Any = None) -> str:
@@ -27,6 +31,25 @@ def add(function: Any, pass_workspace: bool = False, kind: Any = None) -> str:
     token = f"{getattr(function, '__name__', 'function')}:{next(_numbers)}"
     _functions[token] = function, pass_workspace
     return token
+
+
+def pickled(made_by: tuple[Any, ...]) -> bytes:
+    """(builder, args, kwargs) as bytes for a net; this process will believe them."""
+    builder, args, keywords = made_by
+    data = pickle.dumps((builder, tuple(args), dict(keywords)))
+    _trusted.add(hashlib.sha256(data).digest())
+    return data
+
+
+def unpickled(data: bytes) -> Any:
+    """The function that such bytes build. ArgumentError for bytes of another process, whose author's code would run,
+    unless options.trust_pickled_operators."""
+    if not options.trust_pickled_operators and hashlib.sha256(data).digest() not in _trusted:
+        raise ArgumentError(
+            "the net brings along a pickled Python function that this process has not made; unpickling it runs its "
+            "author's code. Set options.trust_pickled_operators if you trust the net"
+        )
+    return build(pickle.loads(data))
 
 
 def build(made_by: tuple[Any, ...]) -> Any:

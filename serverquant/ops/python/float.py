@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from typing import Any
 
 from serverquant._base.errors import ArgumentError, OperatorError, ServerquantError
@@ -27,9 +26,9 @@ class Python(Operator):
         self.by_name = bool(self.pass_workspace)
 
     def _built(self) -> Any:
-        """The function that the net brings along. Unpickling runs code, as Caffe2 does: see docs/add_operator.md."""
+        """The function that the net brings along."""
         try:
-            return python_functions.build(pickle.loads(self.args.pickled_builder))
+            return python_functions.unpickled(self.args.pickled_builder)
         except ServerquantError:
             raise
         except Exception as error:
