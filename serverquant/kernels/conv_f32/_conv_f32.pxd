@@ -5,7 +5,7 @@ from serverquant.kernels.gemm_f32._gemm_f32 cimport PackedWeightF32, sq_gemm_f32
 
 cdef extern from "../kernels/conv_f32/conv_f32.h" nogil:
     enum:
-        SQ_CONV_F32_PIXELS, SQ_CONV_F32_CHANNELS, SQ_CONV_F32_DEPTHWISE
+        SQ_CONV_F32_PIXELS, SQ_CONV_F32_CHANNELS, SQ_CONV_F32_DEPTHWISE, SQ_CONV_F32_PLANES
 
     ctypedef struct sq_depthwise_f32_row:
         const char* name

@@ -36,7 +36,7 @@ cdef extern from "../kernels/conv_f32/conv_f32.h" nogil:
     range_fn sq_conv_f32_first_step(const sq_conv_f32* conv)
     range_fn sq_conv_f32_main_step(const sq_conv_f32* conv)
 
-FORMS = ("pixels", "channels", "depthwise")
+FORMS = ("pixels", "channels", "depthwise", "planes")
 
 
 def rows() -> list:
@@ -61,8 +61,8 @@ cdef const sq_depthwise_f32_row* _depthwise_row(int isa) except NULL:
 cdef class ConvF32:
     """The plan of one convolution. window: its spatial geometry; order: "NCHW" or "NHWC".
 
-    form: "pixels", "channels" or "depthwise" instead of the one that should be fastest; isa: a lower level than the
-    one in use. Neither changes a bit of the result.
+    form: "pixels", "channels", "depthwise" or "planes" instead of the one that should be fastest; isa: a lower level
+    than the one in use. Neither changes a bit of the result.
     """
 
     def __init__(self, Window window, int64_t batch, int64_t channels, int64_t out_channels, int64_t groups=1,
@@ -88,7 +88,7 @@ cdef class ConvF32:
     def _take_form(self, form):
         one_each = not self.raw.nhwc or self.raw.out_channels == self.raw.channels
         fits = {"pixels": not self.raw.nhwc, "channels": True,
-                "depthwise": self.raw.channels == self.raw.groups and one_each}
+                "depthwise": self.raw.channels == self.raw.groups and one_each, "planes": self.raw.groups == 1}
         if not fits.get(form, False):
             raise ArgumentError(f"this convolution cannot take the form {form!r}")
         self.raw.form = FORMS.index(form)
@@ -101,7 +101,8 @@ cdef class ConvF32:
     @property
     def kernel(self) -> str:
         """The row of the kernel table that does the sums."""
-        return (self.raw.depthwise.name if self.raw.form == SQ_CONV_F32_DEPTHWISE else self.raw.row.name).decode()
+        flat = self.raw.form in (SQ_CONV_F32_DEPTHWISE, SQ_CONV_F32_PLANES)
+        return (self.raw.depthwise.name if flat else self.raw.row.name).decode()
 
     @property
     def packing(self) -> tuple:

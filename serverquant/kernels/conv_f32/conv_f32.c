@@ -14,6 +14,7 @@
 #include "channels.h"
 #include "depthwise.h"
 #include "pixels.h"
+#include "planes.h"
 
 #define SQ_DEPTHWISE_F32_KERNEL(isa, name, lanes) {#name, SQ_ISA_##isa, lanes, name##_flat, name##_channels},
 static const sq_depthwise_f32_row table[] = {
@@ -32,6 +33,7 @@ static double fill(int64_t count, int64_t lanes) {
 int32_t sq_conv_f32_choose_form(const sq_conv_f32* c) {
     const int64_t lanes = c->row->lanes;
     if (c->channels == c->groups && (!c->nhwc || c->out_channels == c->channels)) return SQ_CONV_F32_DEPTHWISE;
+    if (takes_planes(c)) return SQ_CONV_F32_PLANES;
     if (c->nhwc) return SQ_CONV_F32_CHANNELS;
     /* Transposing costs something: pixels are preferred where they fill their vectors nearly as well. */
     return fill(sq_volume(c->window.out), lanes) < 0.8 * fill(c->out_channels / c->groups, lanes) ? SQ_CONV_F32_CHANNELS
@@ -40,6 +42,7 @@ int32_t sq_conv_f32_choose_form(const sq_conv_f32* c) {
 
 int64_t sq_conv_f32_scratch(const sq_conv_f32* c, int64_t team) {
     if (c->form == SQ_CONV_F32_PIXELS) return team * pixels_share_bytes(c, team);
+    if (c->form == SQ_CONV_F32_PLANES) return team * plan_bands(c).bytes;
     if (c->form == SQ_CONV_F32_DEPTHWISE) return depthwise_zero_bytes(c) + team * depthwise_share_bytes(c);
     channel_plan p = plan_channels(c, team);
     return p.shares_at + team * p.share_bytes;
@@ -58,5 +61,11 @@ sq_conv_f32_step sq_conv_f32_first_step(const sq_conv_f32* c) {
 }
 
 sq_conv_f32_step sq_conv_f32_main_step(const sq_conv_f32* c) {
-    return c->form == SQ_CONV_F32_PIXELS ? run_pixels : c->form == SQ_CONV_F32_CHANNELS ? run_channels : run_depthwise;
+    static const sq_conv_f32_step steps[] = {
+        [SQ_CONV_F32_PIXELS] = run_pixels,
+        [SQ_CONV_F32_CHANNELS] = run_channels,
+        [SQ_CONV_F32_DEPTHWISE] = run_depthwise,
+        [SQ_CONV_F32_PLANES] = run_planes,
+    };
+    return steps[c->form];
 }

@@ -18,7 +18,8 @@
 enum {
     SQ_CONV_F32_PIXELS = 0,    /* NCHW: panels of pixels are gathered; weights [groups * n][k] */
     SQ_CONV_F32_CHANNELS = 1,  /* output channels; weights as sq_packed_f32 panels; NCHW is transposed first */
-    SQ_CONV_F32_DEPTHWISE = 2  /* one input channel a group; weights [channels][taps] (NCHW), [taps][channels] (NHWC) */
+    SQ_CONV_F32_DEPTHWISE = 2, /* one input channel a group; weights [channels][taps] (NCHW), [taps][channels] (NHWC) */
+    SQ_CONV_F32_PLANES = 3     /* one group, few outputs: pixels, taps and channels at offsets; weights [n][k] */
 };
 
 typedef struct sq_depthwise_f32_row {

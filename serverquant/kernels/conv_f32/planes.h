@@ -1,0 +1,177 @@
+/* Few output channels: the lanes are pixels, and nothing is gathered for each tap. The channels of a band of lines are
+ * padded and sorted into phases (window.h), one plane after another; then every tap of every channel is the same row at
+ * a fixed offset, and an output channel is one flat row of pixels, as in depthwise convolution but over all channels.
+ */
+#ifndef SERVERQUANT_CONV_F32_PLANES_H
+#define SERVERQUANT_CONV_F32_PLANES_H
+
+#include <string.h>
+
+#include "depthwise.h"
+#include "share.h"
+
+/* A band's planes should stay in the second-level cache. PIECE: pixels at once where the image is read in place. */
+enum { FEW_OUTPUTS = 4, FEW_PRODUCTS = 4, BAND_FLOATS = 128 * 1024, PIECE = 4096 };
+
+/* Where the image is read in place, also for many outputs of a few products each, which wait for memory: a plane is
+ * written in long runs. */
+static int takes_planes(const sq_conv_f32* c) {
+    const int in_place = !c->nhwc && sq_window_is_point(&c->window) && c->channels <= FEW_PRODUCTS;
+    return c->groups == 1 && sq_volume(c->window.out) >= c->row->lanes &&
+           (in_place || c->out_channels <= FEW_OUTPUTS);
+}
+
+typedef struct band_plan {
+    sq_window window;  /* of a band */
+    sq_phases phases;  /* of one channel of a band */
+    int32_t direct;    /* 1: NCHW and 1x1, the planes are read where they are */
+    int64_t lines;     /* output lines of a band; direct: pixels */
+    int64_t bands;     /* of an image */
+    int64_t planes_at, flat_at, bytes; /* offsets in a share's scratch, which begins with the offsets of the taps */
+} band_plan;
+
+static band_plan plan_bands(const sq_conv_f32* c) {
+    band_plan p = {.window = c->window, .direct = !c->nhwc && sq_window_is_point(&c->window)};
+    int64_t* out = p.window.out;
+    if (p.direct) {
+        out[2] = p.window.in[2] = sq_volume(out);
+        out[0] = out[1] = p.window.in[0] = p.window.in[1] = 1;
+        p.lines = PIECE;
+        p.bands = sq_conv_ceil(out[2], PIECE);
+    } else {
+        const int64_t line = sq_phases_of(&c->window, 1).size[2] * c->window.stride[2] * c->window.stride[1];
+        const int64_t fit = BAND_FLOATS / (line * c->channels + 1);
+        p.lines = out[0] > 1 || fit > out[1] ? out[1] : fit < 1 ? 1 : fit;
+        p.bands = sq_conv_ceil(out[1], p.lines);
+        out[1] = p.lines;
+    }
+    p.phases = sq_phases_of(&p.window, 1);
+    p.planes_at = sq_conv_align(sq_conv_f32_k(c) * (int64_t)sizeof(int64_t));
+    p.flat_at = p.planes_at;
+    if (!p.direct) p.flat_at += sq_conv_align(c->channels * p.phases.total * (int64_t)sizeof(float)) + 64;
+    p.bytes = p.flat_at + sq_conv_align((p.direct ? PIECE : p.phases.length) * (int64_t)sizeof(float)) + 64;
+    return p;
+}
+
+/* 4 pixels x 4 channels; x_pitch and y_pitch in floats. */
+static inline void transpose_4x4(const float* x, int64_t x_pitch, float* y, int64_t y_pitch) {
+    typedef float v4 __attribute__((vector_size(16)));
+    typedef int32_t i4 __attribute__((vector_size(16)));
+    const i4 lo = {0, 4, 1, 5}, hi = {2, 6, 3, 7}, first = {0, 1, 4, 5}, second = {2, 3, 6, 7};
+    v4 r[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) memcpy(&r[i], x + i * x_pitch, sizeof(v4));
+    const v4 lo01 = __builtin_shuffle(r[0], r[1], lo), hi01 = __builtin_shuffle(r[0], r[1], hi);
+    const v4 lo23 = __builtin_shuffle(r[2], r[3], lo), hi23 = __builtin_shuffle(r[2], r[3], hi);
+    const v4 column[4] = {__builtin_shuffle(lo01, lo23, first), __builtin_shuffle(lo01, lo23, second),
+                          __builtin_shuffle(hi01, hi23, first), __builtin_shuffle(hi01, hi23, second)};
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) memcpy(y + i * y_pitch, &column[i], sizeof(v4));
+}
+
+/* `count` pixels of an NHWC line, `step` floats apart, to one line of each channel's plane. */
+static void split_line(const float* x, int64_t count, int64_t step, int64_t channels, float* y, int64_t plane) {
+    const int64_t pixels = count / 4 * 4, whole = channels / 4 * 4;
+    for (int64_t i = 0; i < pixels; i += 4)
+        for (int64_t c = 0; c < whole; c += 4) transpose_4x4(x + i * step + c, step, y + c * plane + i, plane);
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t c = i < pixels ? whole : 0; c < channels; c++) y[c * plane + i] = x[i * step + c];
+}
+
+/* Zeros in a line of each plane but for pixels first..last. */
+static void zero_borders(float* y, int64_t channels, const sq_phases* p, int64_t first, int64_t last) {
+    for (int64_t c = 0; c < channels; c++, y += p->total) {
+        for (int64_t i = 0; i < first; i++) y[i] = 0.0f;
+        for (int64_t i = last; i < p->size[2]; i++) y[i] = 0.0f;
+    }
+}
+
+/* All channels' phases of an NHWC image. */
+static void split_channels(const sq_conv_f32* c, const sq_phases* p, const sq_window* w, const float* x, float* out) {
+    for (int64_t phase = 0; phase < sq_volume(w->stride); phase++) {
+        int64_t r[3], first, last;
+        sq_coordinates(phase, w->stride, r);
+        sq_phases_line(p, w, r[2], &first, &last);
+        const int64_t x0 = first * w->stride[2] + r[2] - w->pad[2];
+        for (int64_t i = 0; i < p->size[0]; i++)
+            for (int64_t j = 0; j < p->size[1]; j++, out += p->size[2]) {
+                const int64_t z = i * w->stride[0] + r[0] - w->pad[0], y = j * w->stride[1] + r[1] - w->pad[1];
+                const int inside = z >= 0 && z < w->in[0] && y >= 0 && y < w->in[1];
+                zero_borders(out, c->channels, p, inside ? first : 0, inside ? last : 0);
+                if (!inside) continue;
+                split_line(x + ((z * w->in[1] + y) * w->in[2] + x0) * c->channels, last - first,
+                           w->stride[2] * c->channels, c->channels, out + first, p->total);
+            }
+    }
+}
+
+/* What the taps read of the band whose first output line is `first`. */
+static const float* band_planes(const sq_conv_f32* c, const band_plan* p, const float* image, int64_t first,
+                                float* planes) {
+    sq_window w = p->window;
+    if (p->direct) return image + first;
+    w.pad[1] -= first * w.stride[1];
+    if (c->nhwc) {
+        split_channels(c, &p->phases, &w, image, planes);
+    } else {
+        for (int64_t j = 0; j < c->channels; j++)
+            fill_phases(&p->phases, &w, image + j * sq_volume(w.in), 0.0f, 1, planes + j * p->phases.total);
+    }
+    return planes;
+}
+
+/* A flat row without its gaps to output channel `channel`; y: the image. */
+static void copy_band(const sq_conv_f32* c, const band_plan* p, const float* flat, int64_t first, int64_t channel,
+                      float* y) {
+    const int64_t* out = c->window.out;
+    if (p->direct) {
+        const int64_t count = sq_f32_min(PIECE, p->window.out[2] - first);
+        memcpy(y + channel * p->window.out[2] + first, flat, (size_t)count * sizeof(float));
+        return;
+    }
+    for (int64_t z = 0; z < out[0]; z++)
+        for (int64_t i = 0; i < sq_f32_min(p->lines, out[1] - first); i++) {
+            const float* line = flat + (z * p->phases.size[1] + i) * p->phases.size[2];
+            const int64_t pixel = (z * out[1] + first + i) * out[2], n = c->out_channels;
+            if (!c->nhwc || n == 1)
+                sq_copy_short(y + channel * sq_volume(out) + pixel, line, out[2] * (int64_t)sizeof(float));
+            else
+                for (int64_t x = 0; x < out[2]; x++) y[(pixel + x) * n + channel] = line[x];
+        }
+}
+
+static void list_offsets(const sq_conv_f32* c, const band_plan* p, int64_t* offset) {
+    const int64_t plane = p->direct ? p->window.in[2] : p->phases.total;
+    for (int64_t t = 0; t < sq_volume(c->window.kernel); t++) {
+        int64_t tap[3];
+        sq_coordinates(t, c->window.kernel, tap);
+        for (int64_t j = 0; j < c->channels; j++) *offset++ = sq_phases_tap(&p->phases, &p->window, tap) + j * plane;
+    }
+}
+
+static void run_planes(const void* arg, long long begin, long long end) {
+    const sq_conv_f32_job* job = (const sq_conv_f32_job*)arg;
+    const sq_conv_f32* c = job->conv;
+    const band_plan p = plan_bands(c);
+    const int64_t k = sq_conv_f32_k(c), in = c->channels * sq_volume(c->window.in);
+    const int64_t out = c->out_channels * sq_volume(c->window.out), items = c->batch * p.bands;
+    for (long long share = begin; share < end; share++) {
+        char* scratch = job->scratch + share * p.bytes;
+        int64_t* offset = (int64_t*)scratch;
+        float* flat = (float*)(scratch + p.flat_at);
+        list_offsets(c, &p, offset);
+        const int64_t last = sq_conv_share(items, share + 1, job->team);
+        for (int64_t item = sq_conv_share(items, share, job->team); item < last; item++) {
+            const int64_t image = item / p.bands, first = item % p.bands * p.lines;
+            const float* x = band_planes(c, &p, job->x + image * in, first, (float*)(scratch + p.planes_at));
+            const int64_t length = p.direct ? sq_f32_min(PIECE, p.window.out[2] - first) : p.phases.length;
+            for (int64_t n = 0; n < c->out_channels; n++) {
+                c->depthwise->flat(x, offset, k, job->packed->data + n * k, job->bias ? job->bias + n : NULL,
+                                   job->relu, length, flat);
+                copy_band(c, &p, flat, first, n, job->y + image * out);
+            }
+        }
+    }
+}
+
+#endif
