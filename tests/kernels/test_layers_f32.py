@@ -1,5 +1,5 @@
-"""Kernels of float layers (sums, norms, local response, cells, columns, products): the bytes of the scalar rows on every
-instruction set and for every team, and the orders that the contracts promise."""
+"""Kernels of float layers (sums, norms, local response, cells, columns, products): the bytes of the scalar rows on
+every instruction set and for every team, and the orders that the contracts promise."""
 
 from __future__ import annotations
 

@@ -115,8 +115,8 @@ declare(
     "ConcatBatchMatMulBatchGatherOp",
     inputs=(2, MANY),
     shape=pairs_dims,
-    doc="""Products of all pairs of inputs, row by row of the batch; those at the indices. With n inputs, index i * n + j
-is the product of inputs i and j, counted from 0.""",
+    doc="""Products of all pairs of inputs, row by row of the batch; those at the indices. With n inputs, index
+i * n + j is the product of inputs i and j, counted from 0.""",
     in_doc=["indices: int32 or int64", "X0, X1, ...: batch x elements"],
     out_doc=["Y: batch x the indices' dims"],
 )

@@ -16,7 +16,8 @@ cdef struct GroupNorm:
     float epsilon
     bint nhwc
 
-cdef void group_sums(const GroupNorm* c, const float* x, const float* centre, double* sums, double* columns, int64_t images) noexcept nogil:
+cdef void group_sums(const GroupNorm* c, const float* x, const float* centre, double* sums, double* columns,
+                     int64_t images) noexcept nogil:
     """sums [images * groups] of x, or of squares of distances from `centre` [images * (NHWC: channels; else groups)]."""
     cdef int64_t width = c.channels // c.groups, i, k
     if not c.nhwc:

@@ -69,8 +69,15 @@ def test_new_matrices_and_batches():
         close(space.fetch("Y"), a, b)
 
 
-@pytest.mark.parametrize(("a", "b", "axes"), [((2, 3, 4), (12, 5), (1, 1)), ((2, 3, 4), (4, 5), (2, 1)), ((4,), (4, 3), (0, 1)),
-                                              ((3, 4), (2, 2, 5), (-1, 2))])  # fmt: skip
+@pytest.mark.parametrize(
+    ("a", "b", "axes"),
+    [
+        ((2, 3, 4), (12, 5), (1, 1)),
+        ((2, 3, 4), (4, 5), (2, 1)),
+        ((4,), (4, 3), (0, 1)),
+        ((3, 4), (2, 2, 5), (-1, 2)),
+    ],
+)
 def test_matmul_cuts_at_axes(a, b, axes):
     a, b = floats(*a), floats(*b)
     first, second = a.reshape(int(np.prod(a.shape[: axes[0]])), -1), b.reshape(int(np.prod(b.shape[: axes[1]])), -1)

@@ -140,8 +140,9 @@ def test_spatial_bn_over_several_batches():
     """Two batches like x: their sums give x's own statistics."""
     x = floats(2, 3, 4, 4)
     sums = {"sum": 2 * x.sum((0, 2, 3)), "sumsq": 2 * np.square(x).sum((0, 2, 3))}
-    feeds = {"X": x, "scale": np.ones(3, np.float32), "bias": np.zeros(3, np.float32), "mean": floats(3), "var": floats(3)}
-    y = run("SpatialBN", {**feeds, **sums}, ("Y", "mean", "var", "m", "r"), is_test=0, num_batches=2, epsilon=EPSILON)[0]
+    feeds = {"X": x, "scale": np.ones(3, np.float32), "bias": np.zeros(3, np.float32)}
+    feeds |= {"mean": floats(3), "var": floats(3), **sums}
+    y = run("SpatialBN", feeds, ("Y", "mean", "var", "m", "r"), is_test=0, num_batches=2, epsilon=EPSILON)[0]
     close(y, normal(x, (0, 2, 3))[0], 1e-4)
 
 
@@ -157,7 +158,8 @@ def test_moments():
     x = floats(3, 4, 5)
     for axes in ((0, 2), (1,), (0, 1, 2), ()):
         reduced = axes or (0, 1, 2)
-        mean, var = run("Moments", {"X": x}, ("mean", "var"), axes=axes) if axes else run("Moments", {"X": x}, ("m", "v"))
+        args = {"axes": axes} if axes else {}
+        mean, var = run("Moments", {"X": x}, ("mean", "var"), **args)
         close(mean, x.mean(reduced, keepdims=True))
         close(var, x.var(reduced, keepdims=True))
         assert run("Moments", {"X": x}, ("m", "v"), axes=reduced, keepdims=0)[0].shape == x.mean(reduced).shape

@@ -60,7 +60,8 @@ def test_a_global_pool_takes_a_kernel_of_zero():
 def test_regions():
     """Scale 1: two squares along the longer side; scale 2: two thirds of the shorter side, two by three of them."""
     got = run("RMACRegions", {"X": floats(2, 1, 5, 6)}, outputs=("rois",), scales=2)
-    one = [[0, 0, 4, 4], [1, 0, 5, 4], [0, 0, 2, 2], [0, 2, 2, 4], [1, 0, 3, 2], [1, 2, 3, 4], [3, 0, 5, 2], [3, 2, 5, 4]]
+    one = [[0, 0, 4, 4], [1, 0, 5, 4]]
+    one += [[0, 0, 2, 2], [0, 2, 2, 4], [1, 0, 3, 2], [1, 2, 3, 4], [3, 0, 5, 2], [3, 2, 5, 4]]
     assert got[:, 0].tolist() == [0] * 8 + [1] * 8
     assert got[:8, 1:].tolist() == one
     assert got[8:, 1:].tolist() == one

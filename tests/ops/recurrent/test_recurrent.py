@@ -145,8 +145,9 @@ def test_recurrent_network_refuses(changed, error, words):
 
 
 def test_initial_states_of_another_batch():
+    feeds = {"x": floats(4, 2, 3), "s0": floats(1, 5, 3), "w": floats(1, 2, 3)}
     with pytest.raises(ShapeError, match="or the elements alone"):
-        run("RecurrentNetwork", {"x": floats(4, 2, 3), "s0": floats(1, 5, 3), "w": floats(1, 2, 3)}, OUTPUTS, **arguments())
+        run("RecurrentNetwork", feeds, OUTPUTS, **arguments())
 
 
 def test_apply_link():
