@@ -65,6 +65,7 @@ check-aarch64:
 bench: $(VENV)/.built
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/load.py
+	$(BIN)/python benchmarks/traffic.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/nets.py
 	$(BIN)/python benchmarks/cliffs.py

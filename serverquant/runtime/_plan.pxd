@@ -46,7 +46,6 @@ cdef class Plan:
     cdef Links* links
     cdef Value* values
     cdef Value* backup
-    cdef bint rigid             # a step of it cannot take another batch
     cdef Entry* entries
     cdef int n_steps, n_values, n_entries
     cdef Arena arena

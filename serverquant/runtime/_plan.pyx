@@ -340,13 +340,10 @@ cdef class Plan:
 
     def rebatch(self) -> bool:
         """Adapt to new leading dimensions of the entries; False, and the plan is as before, when it cannot."""
-        if self.rigid:
-            return False
         memcpy(self.backup, self.values, self.n_values * sizeof(Value))
         if self._rebatch():
             return True
         memcpy(self.values, self.backup, self.n_values * sizeof(Value))
-        self.rigid = True
         return False
 
     # ---- running ------------------------------------------------------------------------------------------------

@@ -19,15 +19,19 @@ class PlanCache:
         self.plans: list[Plan] = []
 
     def fitting(self) -> Plan:
-        """A plan for the blobs' present shapes: a kept one, the last one with another batch, or a new one."""
+        """A plan for the blobs' present shapes: a kept one, a kept one with other leading dims, or a new one."""
         for i, plan in enumerate(self.plans):
             if plan.matches():
-                if i:
-                    self.plans.insert(0, self.plans.pop(i))
-                return plan
-        if self.plans and self.plans[0].rebatch():
-            return self.plans[0]
+                return self._first(i) if i else plan
+        for i, plan in enumerate(self.plans):
+            if plan.rebatch():
+                return self._first(i)
         plan = self.net.build(self.pending)
         self.plans.insert(0, plan)
         del self.plans[self.keep :]
         return plan
+
+    def _first(self, i: int) -> Plan:
+        """Plan i, from now on the first."""
+        self.plans.insert(0, self.plans.pop(i))
+        return self.plans[0]

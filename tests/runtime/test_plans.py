@@ -52,6 +52,57 @@ def test_other_changes_make_another_plan_and_the_first_is_kept():
     assert space.fetch("Y").shape == (3, 2)
 
 
+def builds(net):
+    """A list that grows with every plan that the net makes from now on."""
+    made, build = [], net.build
+
+    def counted(pending):
+        made.append(pending)
+        return build(pending)
+
+    net.build = counted
+    return made
+
+
+def test_shapes_that_take_turns_take_new_batches_each():
+    space = Workspace()
+    net = net_on(space, lambda n: n.Softmax(n.Relu("X", "Y"), "Z"), X=np.zeros((2, 3), np.float32))
+    made = builds(net)
+    for rows, width in ((2, 3), (2, 5), (4, 3), (6, 5), (1, 3), (9, 5), (9, 3)):
+        space.create("X").feed(np.zeros((rows, width), np.float32))
+        net.run()
+        assert space.fetch("Z").tolist() == [[np.float32(1) / np.float32(width)] * width] * rows
+    assert len(made) == 2
+
+
+@pytest.mark.parametrize("kind", ["simple", "planned", "dag"])
+def test_lengths_that_never_repeat_are_not_planned_anew(kind):
+    space = Workspace()
+    table = np.arange(40, dtype=np.float32).reshape(10, 4)
+    feeds = {"table": table, "indices": np.array([0]), "lengths": np.array([1], np.int32), "W": np.eye(4, dtype="f4")}
+    for name, value in {**feeds, "b": np.zeros(4, np.float32)}.items():
+        space.create(name).feed(value)
+    net = core.Net("bags")
+    net.AddExternalInput(*feeds, "b")
+    net.SparseLengthsSum(["table", "indices", "lengths"], "sums")
+    net.FC(["sums", "W", "b"], "Y")
+    net.AddExternalOutput("Y")
+    net.Proto().type, net.Proto().num_workers = kind, 2
+    made = space.create_net(net)
+    made.run()
+    count = builds(made)
+    rng = np.random.default_rng(0)
+    for bags in (5, 5, 1, 0, 30, 3):
+        lengths = rng.integers(0, 6, bags).astype(np.int32)
+        indices = rng.integers(0, 10, lengths.sum())
+        space.create("indices").feed(indices)
+        space.create("lengths").feed(lengths)
+        made.run()
+        want = [table[part].sum(0) for part in np.split(indices, np.cumsum(lengths)[:-1])] if bags else []
+        np.testing.assert_array_equal(space.fetch("Y"), np.array(want, np.float32).reshape(bags, 4))
+    assert not count
+
+
 def test_concat_takes_new_batches_along_its_axis():
     space = Workspace()
     net = net_on(space, lambda n: n.Concat(["A", "B"], ["C", "sizes"], axis=0), A=f32(1), B=f32(2, 3))
