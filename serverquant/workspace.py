@@ -18,7 +18,7 @@ import numpy as np
 import serverquant.ops  # noqa: F401 - makes the built-in operators known
 from serverquant._base import _threads
 from serverquant._base.errors import ArgumentError, DTypeError, MissingBlobError, NetError, ServerquantError
-from serverquant.blobs.dtypes import FLOAT, STRING
+from serverquant.blobs.dtypes import DOUBLE, FLOAT, STRING
 from serverquant.blobs.spec import INT8, TENSOR, Spec
 from serverquant.blobs.store import Int8, blob_name, closest
 from serverquant.proto import NetDef, OperatorDef, PlanDef
@@ -26,6 +26,7 @@ from serverquant.proto.io import load
 from serverquant.proto.wire import read_net
 from serverquant.runtime import registry
 from serverquant.runtime.infer import infer, known_blobs
+from serverquant.runtime.options import options
 from serverquant.runtime.steps import run_plan
 from serverquant.runtime.workspace import Workspace
 
@@ -44,12 +45,15 @@ def current() -> Workspace:
 
 
 def GlobalInit(args: Iterable[str] = ()) -> bool:
-    """Accept Caffe2's command line. `--caffe2_omp_num_threads=N` sets the number of threads; other flags of Caffe2 have
-    no meaning here and are passed over, as it does with flags of its other builds. May be called again."""
+    """Accept Caffe2's command line. `--caffe2_omp_num_threads=N` sets the number of threads,
+    `--caffe2_operator_throw_if_fp_exceptions=1` options.fp_exceptions; other flags of Caffe2 have no meaning here and
+    are passed over, as it does with flags of its other builds. May be called again."""
     for flag in list(args)[1:]:
         name, _, value = str(flag).lstrip("-").partition("=")
         if name == "caffe2_omp_num_threads" and value.isdigit() and int(value) > 0:
             _threads.set_num_threads(int(value))
+        elif name == "caffe2_operator_throw_if_fp_exceptions":
+            options.fp_exceptions = value.lower() in ("", "1", "true")
     return True
 
 
@@ -360,6 +364,71 @@ def InferShapesAndTypes(
     found = infer(nets, known, current())
     shapes = {name: list(spec.dims) for name, spec in found.items() if spec.kind in (TENSOR, INT8)}
     return shapes, {name: found[name].dtype for name in shapes}
+
+
+def FillRandomNetworkInputs(net: Any, input_dims: Iterable[Any], input_types: Iterable[Any]) -> None:
+    """Feed random values to what a net reads and does not make. For every operator that reads such blobs, in order, the
+    shapes and types ("float", "double", "int", "int64_t", ...) of all its inputs."""
+    message = load(net, NetDef)
+    dims, types = list(input_dims), list(input_types)
+    rng = np.random.default_rng()
+    made: set[str] = set()
+    at = 0
+    for op in message.op:
+        if any(name not in made for name in op.input):
+            shapes, kinds = (dims[at], types[at]) if at < len(dims) and at < len(types) else ((), ())
+            if len(shapes) != len(op.input) or len(kinds) != len(op.input):
+                raise ArgumentError(
+                    f"{op.type} reads {len(op.input)} blobs, but there are {len(shapes)} shapes and {len(kinds)} types"
+                )
+            for name, shape, kind in zip(op.input, shapes, kinds):
+                if name not in made:
+                    FeedBlob(name, _random(rng, shape, kind))
+            at += 1
+        made.update(op.output)
+
+
+_RANDOM_TYPES = {"float": np.float32, "double": np.float64, "int": np.int32, "int64_t": np.int64, "uint8_t": np.uint8}
+
+
+def _random(rng: Any, shape: Iterable[int], kind: str) -> np.ndarray:
+    dtype = _RANDOM_TYPES.get(kind)
+    if dtype is None:
+        raise ArgumentError(f'no random values of type "{kind}"; known: {", ".join(_RANDOM_TYPES)}')
+    shape = tuple(shape)
+    return rng.random(shape).astype(dtype) if "f" in np.dtype(dtype).kind else rng.integers(0, 100, shape).astype(dtype)
+
+
+def GetOperatorCost(operator: Any, blobs: Iterable[Any]) -> tuple[int, int]:
+    """(operations, bytes written) of an operator on blobs of the current workspace, a multiplication and an addition
+    counted as two. Convolutions and products of matrices count what they multiply, others what they write."""
+    net = _single(operator)
+    op = net.op[0]
+    op.input[:] = [blob_name(blob) for blob in blobs]
+    found = known_blobs(current())
+    known = {name: Spec(spec.dims, FLOAT if spec.dtype == DOUBLE else spec.dtype) for name, spec in found.items()}
+    multiplies = op.type.removeprefix("Int8").startswith(("Conv", "FC", "MatMul", "BatchMatMul")) and len(op.input) > 1
+    if multiplies and op.input[0] in known and op.input[1] in known:
+        _fit_channels(op, known)
+    specs = infer([net], known, current())
+    made = [specs[name] for name in op.output if name in specs]
+    if not made:
+        raise NetError(f"the cost of {op.type} does not follow from the shapes of its inputs")
+    operations = made[0].size
+    if multiplies:
+        weight = specs[op.input[1]]
+        operations *= 2 * (weight.size // weight.dims[0] if weight.ndim else 1)
+    return operations, sum(spec.nbytes for spec in made)
+
+
+def _fit_channels(op: Any, known: dict[str, Spec]) -> None:
+    """Let a convolution's image have as many channels as its weights have: costs are asked of other images too."""
+    image, weight = known[op.input[0]], known[op.input[1]]
+    arguments = {a.name: a for a in op.arg}
+    planes_first = "order" not in arguments or arguments["order"].s != b"NHWC"
+    if "Conv" in op.type and image.ndim == weight.ndim > 2 and planes_first:
+        group = arguments["group"].i if "group" in arguments else 1
+        known[op.input[0]] = image.with_dims((image.dims[0], weight.dims[1] * group, *image.dims[2:]))
 
 
 def RegisteredOperators() -> list[str]:

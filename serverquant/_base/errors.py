@@ -25,7 +25,12 @@ from collections.abc import Sequence
 
 
 class ServerquantError(RuntimeError):
-    """Base of all errors that serverquant raises on purpose."""
+    """Base of all errors that serverquant raises on purpose.
+
+    prefix: begins every message, for programs that look for it; "" but after compat.install().
+    """
+
+    prefix = ""
 
     def __init__(self, message: str):
         RuntimeError.__init__(self, message)
@@ -39,7 +44,7 @@ class ServerquantError(RuntimeError):
         return self
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.message}" if self.place else self.message
+        return self.prefix + (f"{self.place}: {self.message}" if self.place else self.message)
 
 
 class ParseError(ServerquantError, ValueError):

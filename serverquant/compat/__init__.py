@@ -23,7 +23,10 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
+from serverquant._base import errors
+
 _PLACE = "serverquant.compat.caffe2"
+ENFORCE = "[enforce fail] "  # what programs look for in the messages of Caffe2's errors
 
 
 class _Loader(importlib.abc.Loader):
@@ -70,6 +73,9 @@ def install() -> None:
         return
     if "caffe2" in sys.modules:
         raise ImportError(f"caffe2 has been imported already, from {getattr(sys.modules['caffe2'], '__file__', '?')}")
+    # Which implementation of protobuf there is, is settled here: programs of old ask for one that is no more.
+    importlib.import_module("google.protobuf.descriptor_pool")
+    errors.ServerquantError.prefix = ENFORCE
     sys.meta_path.insert(0, _finder)
 
 
@@ -77,5 +83,6 @@ def uninstall() -> None:
     """Undo `install`; modules that have been imported stay with those who have them."""
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
+        errors.ServerquantError.prefix = ""
     for name in [n for n in sys.modules if n == "caffe2" or n.startswith("caffe2.")]:
         del sys.modules[name]

@@ -14,6 +14,8 @@ class Options:
     engines: preferred engines for all operators, tried after those that an operator names.
     type_engines: preferred engines of a type, tried before `engines`.
     plans_kept: plans of different input shapes that a net keeps.
+    fp_exceptions: nets created from now on run one operator at a time, and one that makes an infinity or NaN of numbers
+        is an error; slow, to find out where they come from.
     trust_pickled_operators: create Python operators whose function a net from elsewhere brings along, pickled; that
         runs code of the net's author.
     max_loop_iterations: rounds after which a While is an error; 0: none.
@@ -23,6 +25,7 @@ class Options:
     engines: tuple[str, ...] = ()
     type_engines: dict[str, tuple[str, ...]] | None = None
     plans_kept: int = 8
+    fp_exceptions: bool = False
     trust_pickled_operators: bool = False
     max_loop_iterations: int = 1_000_000
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from serverquant import core, workspace
-from serverquant._base.errors import DTypeError, MissingBlobError, NetError, QuantizationError
+from serverquant._base.errors import DTypeError, MissingBlobError, NetError, QuantizationError, ServerquantError
 
 
 @pytest.fixture(autouse=True)
@@ -154,3 +154,79 @@ def test_registered_operators():
 def test_global_init_may_be_repeated():
     assert workspace.GlobalInit(["caffe2", "--caffe2_log_level=0"])
     assert workspace.GlobalInit(["caffe2", "--nobody_knows_this=1"])
+
+
+# ---- looking without running -----------------------------------------------------------------------------------------
+
+
+def test_shapes_and_types_are_inferred_without_running():
+    net = core.Net("net")
+    net.FC(["x", "w", "b"], "fc")
+    net.Python(lambda inputs, outputs: None)(["fc"], ["unknown"])
+    net.Relu("unknown", "behind")
+    net.Shape("fc", "shape")
+    shapes, types = workspace.InferShapesAndTypes([net], {"x": [5, 3], "w": [2, 3], "b": [2]})
+    assert shapes == {"x": [5, 3], "w": [2, 3], "b": [2], "fc": [5, 2], "shape": [2]}
+    assert types["shape"] == core.DataType.INT64
+    workspace.FeedBlob("x", np.zeros((7, 3), np.float32))
+    for name, value in (("w", np.zeros((2, 3))), ("b", np.zeros(2))):
+        workspace.FeedBlob(name, value.astype(np.float32))
+    assert workspace.InferShapesAndTypes([net])[0]["fc"] == [7, 2]
+    assert not workspace.HasBlob("fc")
+    with pytest.raises(ServerquantError, match="FC"):
+        workspace.InferShapesAndTypes([net], {"x": [5, 4], "w": [2, 3], "b": [2]})
+
+
+def test_floats_are_watched_on_request():
+    net = core.Net("net")
+    net.Div(["one", "zero"], "y")
+    workspace.FeedBlob("one", np.float32([1]))
+    workspace.FeedBlob("zero", np.float32([0]))
+    workspace.RunNetOnce(net)
+    workspace.GlobalInit(["x", "--caffe2_operator_throw_if_fp_exceptions=1"])
+    try:
+        with pytest.raises(ServerquantError, match=r'Div \(op 0 of net "net.*made infinity in "y" of numbers'):
+            workspace.RunNetOnce(net)
+        workspace.FeedBlob("one", np.float32([np.inf]))
+        workspace.RunNetOnce(net)
+    finally:
+        workspace.GlobalInit(["x", "--caffe2_operator_throw_if_fp_exceptions=0"])
+
+
+def test_random_inputs():
+    net = core.Net("net")
+    net.Add(["a", "b"], "c")
+    net.Add(["c", "d"], "e")
+    workspace.FillRandomNetworkInputs(net, [[(2, 3), (2, 3)], [(1,), (4,)]], [["float", "int"], ["float", "double"]])
+    assert workspace.FetchBlob("b").dtype == np.int32
+    assert workspace.FetchBlob("d").shape == (4,)
+    assert not workspace.HasBlob("c")
+    with pytest.raises(ServerquantError, match="reads 2 blobs, but there are 1 shapes"):
+        workspace.FillRandomNetworkInputs(net, [[(2,)]], [["float"]])
+
+
+def test_costs():
+    workspace.FeedBlob("x", np.zeros((4, 3), np.float32))
+    workspace.FeedBlob("w", np.zeros((5, 3), np.float32))
+    workspace.FeedBlob("b", np.zeros(5, np.float32))
+    op = core.CreateOperator("FC", ["a", "b", "c"], "y")
+    assert workspace.GetOperatorCost(op, ["x", "w", "b"]) == (4 * 5 * 3 * 2, 4 * 5 * 4)
+
+
+def test_text_and_bytes_are_kept_as_they_are():
+    for value, want in (("text", b"text"), (b"zero \0", b"zero \0")):
+        workspace.FeedBlob("s", value)
+        assert workspace.FetchBlob("s") == want
+        blob = workspace.current().get("s")
+        workspace.current().create("copy").deserialize(blob.serialize("s"))
+        assert workspace.FetchBlob("copy") == want
+
+
+def test_blobs_travel_as_messages():
+    for value in (np.float32([[1, 2]]), np.array([b"a", b"bc"], object), np.array(True)):
+        workspace.FeedBlob("x", value)
+        workspace.current().create("y").deserialize(workspace.current().get("x").serialize("x"))
+        assert workspace.FetchBlob("y").tolist() == value.tolist()
+    workspace.FeedInt8Blob("q", np.uint8([[1, 2]]), 0.5, 3)
+    workspace.current().create("r").deserialize(workspace.current().get("q").serialize("q"))
+    assert workspace.FetchInt8Blob("r").scale == 0.5

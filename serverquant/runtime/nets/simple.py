@@ -68,6 +68,10 @@ class SimpleNet:
         self._caches: dict[Sequence[int], PlanCache] = {}
         self._first = self._plans_of(self._order()) if self.operators else None
         self._lock = threading.Lock()
+        if options.fp_exceptions:
+            from serverquant.runtime.checked import run_checked
+
+            self.__dict__["run"] = lambda: run_checked(self)
         self._observers: list[Observer] = []
 
     def _prepare(self) -> None:

@@ -42,7 +42,7 @@ def _in_do(net: Any, scope: set[str], workspace: Any, reuse: bool) -> tuple[Any,
 
 
 def _scope_blob(net: Any) -> Any:
-    return net.CreateScope([], net.NextBlob("workspace"))
+    return net.CreateScope([], core.BlobReference(net.NextName("scope")))
 
 
 def add_if_op(if_net: Any, cond_blob: Any, lexical_scope: Iterable[Any], then_net: Any, else_net: Any = None) -> None:
@@ -73,6 +73,8 @@ def add_while_op(
     """Add a While. The condition's net, if there is one, runs before every round and writes the condition."""
     scope = {str(name) for name in lexical_scope}
     condition = core.BlobReference(cond_blob)
+    if condition_body_net is not None and str(condition) not in scope:
+        while_net.ConstantFill([], condition, shape=[], dtype=core.DataType.BOOL, value=False)
     scope.add(str(condition))
     reads: list[str] = []
     writes: list[str] = []

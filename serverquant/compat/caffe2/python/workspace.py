@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import Any
 
 from serverquant import proto
 from serverquant import workspace as _ours
+from serverquant._base.errors import NetError
 from serverquant.compat.caffe2.python import _import_c_extension as C
 from serverquant.compat.caffe2.python.immediate import (  # noqa: F401
     FeedImmediate,
@@ -17,6 +19,7 @@ from serverquant.compat.caffe2.python.immediate import (  # noqa: F401
     StartImmediate,
     StopImmediate,
 )
+from serverquant.proto.io import load_net
 from serverquant.workspace import *  # noqa: F403
 
 Predictor = C.Predictor
@@ -58,6 +61,50 @@ def StringifyProto(message: Any) -> bytes:
     if isinstance(message, (str, bytes)):
         return message if isinstance(message, bytes) else message.encode()
     return (message.Proto() if hasattr(message, "Proto") else message).SerializeToString()
+
+
+_TRANSFORMS = {"ConvToNNPack": ("Conv", "NNPACK")}
+
+
+def ApplyTransform(transform_key: str, net: Any) -> Any:
+    """A copy of the NetDef, changed. There is one transform: ConvToNNPack names that engine in convolutions, which run
+    as they did, since there is no such engine here."""
+    if transform_key not in _TRANSFORMS:
+        raise NetError(f'there is no transform "{transform_key}"; known: {", ".join(_TRANSFORMS)}')
+    op_type, engine = _TRANSFORMS[transform_key]
+    changed = proto.NetDef()
+    changed.CopyFrom(load_net(net))
+    for op in changed.op:
+        if op.type == op_type:
+            op.engine = engine
+    return changed
+
+
+def ApplyTransformIfFaster(
+    transform_key: str,
+    net: Any,
+    init_net: Any,
+    warmup_runs: int = 5,
+    main_runs: int = 10,
+    improvement_threshold: float = 1.01,
+) -> Any:
+    """The changed NetDef if it runs so many times faster after the init net, else the net."""
+    original, changed = load_net(net), ApplyTransform(transform_key, net)
+    times = []
+    for candidate in (original, changed):
+        space = C.Workspace()
+        space.run_once(init_net)
+        for name in original.external_input:
+            if name not in space and name in _ours.current():
+                space.create(name).feed(_ours.current().fetch(name))
+        bound = space.create_net(candidate)
+        for _ in range(warmup_runs):
+            bound.run()
+        begin = time.perf_counter()
+        for _ in range(main_runs):
+            bound.run()
+        times.append(time.perf_counter() - begin)
+    return changed if times[0] > times[1] * improvement_threshold else original
 
 
 def StringifyBlobName(name: Any) -> str:
