@@ -4,9 +4,9 @@
 
 - ResNet-50 int8 (`resnet50_recipe_int8_fixed`) and MobileNetV2 int8 against ONNX Runtime's fp32 nets of the same
   weights;
-- both fp32 nets against ONNX Runtime's.
+- both fp32 nets and DenseNet-121 (densenet.py) against ONNX Runtime's fp32 and real Caffe2's.
 
-Beside them, without a bound: the real Caffe2's own nets, and the int8 nets of ONNX Runtime's quantizer. Nothing is
+Beside them, without a bound: the real Caffe2's int8 nets, and those of ONNX Runtime's quantizer. Nothing is
 timed before its answers are checked against the stored ones: ours byte for byte, ONNX Runtime's fp32 within the bound
 of `nets/cases.py`, its int8 by the ratio of signal to noise. Caffe2's depthwise convolutions saturate, so it may
 differ; how many blobs do is printed.
@@ -20,6 +20,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import densenet
 import numpy as np
 import timing
 from peers import onnx_nets, ort, real_caffe2
@@ -31,27 +32,38 @@ from serverquant.proto.io import load_net
 sys.path.insert(0, str(timing.ROOT / "nets"))
 import cases
 
-ORT_FP32, ORT_INT8 = "ONNX Runtime fp32", "ONNX Runtime int8"
+ORT_FP32, ORT_INT8, CAFFE2 = "ONNX Runtime fp32", "ONNX Runtime int8", "Caffe2"
 MIN_SQNR_DB = 15  # of the peer's int8 net: below this it would not be the same net any more
 Run = Callable[[int], Sequence[int]]
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A net of ours, the fp32 net that ONNX Runtime runs, and the largest ratio of our time to its."""
+    """A net of ours, the fp32 net that ONNX Runtime runs, and the largest ratios of our time to its and to Caffe2's."""
 
     net: str
     peer: str
     bound: float | None
     kind: str
+    caffe2_bound: float | None = None
+
+    @property
+    def bounds(self) -> dict[str, float]:
+        """Peer -> bound."""
+        given = {ORT_FP32: self.bound, CAFFE2: self.caffe2_bound}
+        return {name: bound for name, bound in given.items() if bound}
 
 
 def marks() -> list[Mark]:
     vnni = _isa.current() == "avx512vnni"
     return [Mark("resnet50_recipe_int8_fixed", "resnet50_recipe", 0.6 if vnni else 0.75, "int8"),
             Mark("mobilenet_v2_recipe_int8_fixed", "mobilenet_v2_recipe", 0.9, "int8"),
-            Mark("resnet50_recipe", "resnet50_recipe", 2.5, "fp32"),
-            Mark("mobilenet_v2_recipe", "mobilenet_v2_recipe", None, "fp32")]
+            *(Mark(name, name, 1.5, "fp32", 0.5) for name in ("resnet50_recipe", "mobilenet_v2_recipe", densenet.NAME))]
+
+
+def case_of(name: str) -> cases.NetCase:
+    """The case of this name: a stored one, or DenseNet-121."""
+    return densenet.case() if name == densenet.NAME else cases.case(name)
 
 
 def wrong_blobs(case: cases.NetCase, fetch: Callable[[str], Any]) -> list[str]:
@@ -122,7 +134,7 @@ def ort_int8(case: cases.NetCase, model: Any, threads: int) -> Run:
 
 def contestants(mark: Mark, threads: int, args: Any, stack: ExitStack, report: timing.Report) -> dict[str, Run]:
     """Name -> run of ours and of every peer that is there, all checked."""
-    case, peer = cases.case(mark.net), cases.case(mark.peer)
+    case, peer = case_of(mark.net), case_of(mark.peer)
     runs = {"serverquant": ours_checked(case, threads, stack)}
     if ort.available():
         model = onnx_nets.convert(load_net(peer.init_path()), load_net(peer.predict_path), peer.inputs())
@@ -130,7 +142,7 @@ def contestants(mark: Mark, threads: int, args: Any, stack: ExitStack, report: t
         if mark.kind == "int8" and not args.no_peer_int8:
             runs[ORT_INT8] = ort_int8(peer, model, threads)
     if real_caffe2.available():
-        runs["Caffe2"] = caffe2_checked(case, stack.enter_context(real_caffe2.Caffe2(threads)), report)
+        runs[CAFFE2] = caffe2_checked(case, stack.enter_context(real_caffe2.Caffe2(threads)), report)
     return runs
 
 
@@ -145,8 +157,7 @@ def main() -> int:
             with ExitStack() as stack:
                 runs = contestants(mark, threads, args, stack, report)
                 samples = timing.take_turns(runs, args.rounds, args.times)
-            bounds = {ORT_FP32: mark.bound} if mark.bound else {}
-            report.samples(f"{mark.net}, {threads} threads", samples, "serverquant", bounds)
+            report.samples(f"{mark.net}, {threads} threads", samples, "serverquant", mark.bounds)
     return report.close()
 
 
