@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import serverquant.ops  # noqa: F401 - makes the built-in operators known
-from serverquant._base.errors import ArgumentError, NetError, ParseError
+from serverquant._base.errors import ArgumentError, NetError, ParseError, ServerquantError
+from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
-from serverquant.blobs.spec import INT8, OBJECT, TENSOR
+from serverquant.blobs.spec import INT8, OBJECT, TENSOR, Spec
 from serverquant.blobs.store import closest
 from serverquant.proto.wire import NetFile, read_net
+from serverquant.runtime.infer import Inferred, known_blobs, walk
 from serverquant.runtime.nets import net_class
 from serverquant.runtime.nets.dag import DagNet
 from serverquant.runtime.nets.passes import Folded
 from serverquant.runtime.nets.planned import PlannedNet
 from serverquant.runtime.nets.simple import SimpleNet
 from serverquant.runtime.observe import Observer
+from serverquant.runtime.planner import SMALL
 from serverquant.runtime.workspace import Workspace
 
 
@@ -170,6 +174,16 @@ class Predictor:
         """Bytes of the weights, without packed forms."""
         return sum(self._weights.get(name).nbytes for name in self._weights.names())
 
+    def infer(self, inputs: Mapping[str, Any], faults: list[ServerquantError] | None = None) -> list[Inferred]:
+        """Shapes and types of what each operator reads and writes, without running. inputs: arrays, or dims of float
+        tensors. faults: see runtime/infer.py."""
+        known = known_blobs(self._weights)
+        for name, value in inputs.items():
+            if name not in self.inputs:
+                raise ArgumentError(f'net "{self.name}" has no input "{name}"{closest(name, self.inputs)}')
+            known[name] = _spec_of(value)
+        return list(walk([self._file], known, self._weights, faults))
+
     def packers(self) -> list[tuple[Any, list[Blob]]]:
         """The init net's operators that packed weights, as (OperatorDef, input blobs)."""
         return list(self._packers)
@@ -197,6 +211,16 @@ class Predictor:
             f'<Predictor "{self.name}": {len(self.proto.op)} operators, {", ".join(self.inputs)} -> '
             f"{', '.join(self.outputs)}; {len(self.parameters)} parameters, {self.nbytes / 1e6:.1f} MB>"
         )
+
+
+def _spec_of(value: Any) -> Spec:
+    """Of an array, an Int8, or dims."""
+    if hasattr(value, "zero_point"):
+        return Spec(value.data.shape, dtypes.from_numpy(value.data.dtype), INT8)
+    if hasattr(value, "dtype"):
+        small = value.dtype.kind in "iu" and value.size <= SMALL
+        return Spec(value.shape, dtypes.from_numpy(value.dtype), TENSOR, value if small else None)
+    return Spec(tuple(value))
 
 
 def slim_down(weights: Workspace, net: SimpleNet, results: list[str]) -> None:

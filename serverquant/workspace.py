@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import warnings
 from collections.abc import Iterable, Iterator, MutableMapping
 from typing import Any
 
@@ -353,7 +354,8 @@ def InferShapesAndTypes(
     """Shapes and TensorProto.DataTypes of blobs by name, for nets that run one after the other, without running them.
 
     What is known before are the blobs of the current workspace, or those of `blob_dimensions` (float, unless
-    `blob_types` says otherwise). A blob whose shape depends on more than shapes is not in the result.
+    `blob_types` says otherwise). A blob whose shape depends on more than shapes is not in the result; nor is what an
+    operator writes that does not exist or cannot take its inputs: then there is a warning.
     """
     if blob_dimensions is None:
         known = known_blobs(current())
@@ -361,7 +363,10 @@ def InferShapesAndTypes(
         types = {blob_name(name): kind for name, kind in (blob_types or {}).items()}
         names = {blob_name(name): tuple(dims) for name, dims in blob_dimensions.items()}
         known = {name: Spec(dims, types.get(name, FLOAT)) for name, dims in names.items()}
-    found = infer(nets, known, current())
+    faults: list[ServerquantError] = []
+    found = infer(nets, known, current(), faults)
+    for fault in faults:
+        warnings.warn(str(fault), stacklevel=2)
     shapes = {name: list(spec.dims) for name, spec in found.items() if spec.kind in (TENSOR, INT8)}
     return shapes, {name: found[name].dtype for name in shapes}
 

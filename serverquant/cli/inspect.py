@@ -2,16 +2,21 @@
 
     serverquant inspect init_net.pb predict_net.pb --shape data=1x3x224x224 --draw net.svg
 
-Shapes and costs need the inputs (--feed or --shape); one NetDef alone is listed without them.
+Shapes and costs need the inputs (--shape or --feed); one NetDef alone is listed without them. The net is not run: a
+shape that depends on values is shown as "?".
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from serverquant._base.errors import ArgumentError, ParseError
+from serverquant._base.errors import ArgumentError, ParseError, ServerquantError
+from serverquant.blobs.spec import INT8, TENSOR
+
+if TYPE_CHECKING:
+    from serverquant.runtime.infer import Inferred
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +54,7 @@ def _looked_at(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
             pass  # a MetaNetDef, then: the predictor says what is wrong if it is none
         else:
             return proto, _bare(proto)
-    net = nets.open_net(args, keep_blobs=True)
+    net = nets.open_net(args)
     found = _bare(net.proto)
     found |= {
         "inputs": net.inputs,
@@ -58,8 +63,9 @@ def _looked_at(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
         "parameter_bytes": net.nbytes,
     }
     if args.feed or args.shape or args.spec:
-        net(nets.inputs(args, net))
-        _add_costs(found, list(nets.planned(net)))
+        faults: list[ServerquantError] = []
+        _add_costs(found, net.infer(nets.inputs(args, net), faults))
+        found["faults"] = [str(fault) for fault in faults]
     return net.proto, found
 
 
@@ -85,19 +91,19 @@ def _bare(proto: Any) -> dict[str, Any]:
     }
 
 
-def _add_costs(found: dict[str, Any], planned: list[Any]) -> None:
-    from serverquant.cli import show
+def _add_costs(found: dict[str, Any], inferred: list[Inferred]) -> None:
+    """Shapes, multiply-adds and bytes of what the operators write, as far as they are known."""
+    from serverquant.cli import nets, show
 
     made: dict[str, int] = {}
-    for item in planned:
-        row = found["operators"][item.index]
-        row["shapes"] = [show.dims(blob.dims) for blob in item.outputs]
-        row["multiply_adds"] = item.multiply_adds
-        made |= {blob.name: blob.nbytes for blob in item.outputs}
-    found["multiply_adds"] = sum(item.multiply_adds for item in planned)
+    for row, (definition, ins, outs) in zip(found["operators"], inferred):
+        row["shapes"] = [show.dims(spec.dims) for spec in outs] if outs is not None else ["?"] * len(row["outputs"])
+        row["multiply_adds"] = 0
+        if ins and outs and len(ins) > 1:
+            row["multiply_adds"] = nets.multiply_adds(definition.type, ins[1], outs[0])
+        made |= {name: spec.nbytes for name, spec in zip(row["outputs"], outs or ()) if spec.kind in (TENSOR, INT8)}
+    found["multiply_adds"] = sum(row["multiply_adds"] for row in found["operators"])
     found["activation_bytes"] = sum(made.values())
-    blobs = {id(blob): item for item in planned for blob in item.inputs}
-    found["packed_bytes"] = sum(item.packed_bytes for item in {id(i): i for i in blobs.values()}.values())
     found["largest_activation"] = max(made, key=lambda name: made[name], default="")
 
 
@@ -131,7 +137,8 @@ def _print(found: dict[str, Any]) -> None:
     if "multiply_adds" in found:
         print(f"multiply-adds  {show.amount(found['multiply_adds'])}")
         print(f"activations    {show.amount(found['activation_bytes'], 'B')}; largest: {found['largest_activation']}")
-        print(f"packed weights {show.amount(found['packed_bytes'], 'B')}")
+        for fault in found["faults"]:
+            print(f"cannot run     {fault}")
     elif "parameters" in found:
         print("shapes and multiply-adds: give inputs with --shape or --feed")
 

@@ -10,7 +10,7 @@ from typing import Any
 from serverquant._base import _threads
 from serverquant._base.errors import ArgumentError
 from serverquant.blobs._blob import Blob
-from serverquant.blobs.spec import OBJECT
+from serverquant.blobs.spec import OBJECT, Spec
 from serverquant.cli import feeds
 from serverquant.predictor import Predictor, load
 from serverquant.runtime._plan import Step
@@ -51,6 +51,12 @@ def inputs(args: argparse.Namespace, net: Predictor) -> dict[str, Any]:
     return found
 
 
+def multiply_adds(op_type: str, weight: Spec, out: Spec) -> int:
+    """Multiplications of a convolution or fully connected layer, padding included; 0 of other types."""
+    kind = op_type.removeprefix("Int8").removesuffix("Relu")
+    return out.size * weight.size // weight.dims[0] if kind in WEIGHTED and weight.size else 0
+
+
 @dataclass
 class Planned:
     """An operator as the last run planned it."""
@@ -67,11 +73,9 @@ class Planned:
     @property
     def multiply_adds(self) -> int:
         """Multiplications of convolutions and fully connected layers, padding included; 0 of others."""
-        kind = self.operator.type.removeprefix("Int8").removesuffix("Relu")
-        if kind not in WEIGHTED or len(self.inputs) < 2:
+        if len(self.inputs) < 2:
             return 0
-        weight, out = self.inputs[1].spec(), self.outputs[0].spec()
-        return out.size * weight.size // weight.dims[0] if weight.size else 0
+        return multiply_adds(self.operator.type, self.inputs[1].spec(), self.outputs[0].spec())
 
     @property
     def packed_bytes(self) -> int:
