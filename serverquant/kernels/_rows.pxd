@@ -23,11 +23,6 @@ cdef inline int fill_levels(range_fn* by_level, const sq_row* rows, int count, c
 
 cdef inline list row_objects(str family, const sq_row* rows, int count):
     """The rows as `KernelRow` objects; range kernels have no tile."""
-    from serverquant._base import _isa
     from serverquant.kernels.row import KernelRow
     cdef int i
-    cdef list found = []
-    for i in range(count):
-        isa = _isa.NAMES[rows[i].isa]
-        found.append(KernelRow(family, rows[i].name.decode(), isa, (), isa in _isa.supported()))
-    return found
+    return [KernelRow.of(family, rows[i].name, rows[i].isa) for i in range(count)]

@@ -17,6 +17,12 @@ class KernelRow(NamedTuple):
     tile: tuple[int, ...]  #: elements computed at once, as the family's table says
     supported: bool  #: this machine can run it
 
+    @classmethod
+    def of(cls, family: str, name: bytes, level: int, *tile: int) -> KernelRow:
+        """A line of a C table, which holds the name as bytes and the instruction set as its level."""
+        isa = _isa.NAMES[level]
+        return cls(family, name.decode(), isa, tile, isa in _isa.supported())
+
 
 def choose_row(rows: list[KernelRow], name: str | None) -> int:
     """Index of the first of a family's rows that the instruction set in use allows, or of the row of that name."""

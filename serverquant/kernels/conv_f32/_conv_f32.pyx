@@ -44,8 +44,7 @@ def rows() -> list:
     found = []
     for i in range(sq_depthwise_f32_rows()):
         row = sq_depthwise_f32_row_at(i)
-        found.append(KernelRow("conv_f32", row.name.decode(), _isa.NAMES[row.isa], (row.lanes,),
-                               _isa.NAMES[row.isa] in _isa.supported()))
+        found.append(KernelRow.of("conv_f32", row.name, row.isa, row.lanes))
     return found
 
 

@@ -41,8 +41,7 @@ def rows() -> list:
     found = []
     for i in range(sq_dw_rows()):
         row = sq_dw_row_at(i)
-        found.append(KernelRow("dwconv", row.name.decode(), _isa.NAMES[row.isa], (row.block,),
-                               _isa.NAMES[row.isa] in _isa.supported()))
+        found.append(KernelRow.of("dwconv", row.name, row.isa, row.block))
     return found
 
 

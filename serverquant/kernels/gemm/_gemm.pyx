@@ -41,8 +41,7 @@ def rows() -> list:
     found = []
     for i in range(sq_gemm_rows()):
         row = sq_gemm_row_at(i)
-        found.append(KernelRow("gemm", row.name.decode(), _isa.NAMES[row.isa], (row.mr, row.nr, row.kr),
-                               _isa.NAMES[row.isa] in _isa.supported()))
+        found.append(KernelRow.of("gemm", row.name, row.isa, row.mr, row.nr, row.kr))
     return found
 
 

@@ -36,8 +36,7 @@ def rows() -> list:
     found = []
     for i in range(sq_gemm_f32_rows()):
         row = sq_gemm_f32_row_at(i)
-        found.append(KernelRow("gemm_f32", row.name.decode(), _isa.NAMES[row.isa], (row.mr, row.nr),
-                               _isa.NAMES[row.isa] in _isa.supported()))
+        found.append(KernelRow.of("gemm_f32", row.name, row.isa, row.mr, row.nr))
     return found
 
 

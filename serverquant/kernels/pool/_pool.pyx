@@ -38,8 +38,7 @@ def rows() -> list:
     found = []
     for i in range(sq_pool_rows()):
         row = sq_pool_row_at(i)
-        found.append(KernelRow("pool", row.name.decode(), _isa.NAMES[row.isa], (row.lanes, row.byte_lanes),
-                               _isa.NAMES[row.isa] in _isa.supported()))
+        found.append(KernelRow.of("pool", row.name, row.isa, row.lanes, row.byte_lanes))
     return found
 
 
