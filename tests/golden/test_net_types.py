@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import cases
 import corpus
 import pytest
 import run
 
+import serverquant
 from serverquant.blobs.spec import INT8, TENSOR
 from serverquant.proto import NetDef
 from serverquant.runtime import _dag
@@ -50,3 +52,23 @@ def test_dag(case):
             assert not [name for name in one if not same(one[name], other[name])]
     finally:
         _dag.force_threads(False)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, id=c.name, marks=[pytest.mark.slow] if c.full_size else []) for c in cases.cases()],
+)
+def test_predictors_give_the_bytes_of_simple_nets(case):
+    paths, inputs = (case.init_path(), case.predict_path), case.inputs()
+    with serverquant.load(*paths, keep_blobs=True) as simple:
+        want = simple(inputs)
+    for how in ({}, {"keep_weights": False}):
+        with serverquant.load(*paths, **how) as planned:
+            for _ in range(2):
+                got = planned(inputs)
+                assert not [name for name in want if not same(as_value(want[name]), as_value(got[name]))]
+            assert len(planned.net.operators) <= len(simple.proto.op)
+
+
+def as_value(value):
+    return corpus.Int8(*value) if isinstance(value, tuple) else value
