@@ -15,7 +15,8 @@ def bind(space: Workspace, op_type: str, feeds: dict, outputs=("Y",), engine: st
     for name, value in feeds.items():
         feed(space, name, value)
     net = core.Net("net")
-    net.AddExternalInput(*feeds)
+    if feeds:
+        net.AddExternalInput(*feeds)
     net.Proto().op.extend([core.CreateOperator(op_type, list(feeds), list(outputs), engine=engine, **args)])
     return space.bind(read_net(net), fix)
 

@@ -12,6 +12,9 @@ from serverquant.blobs import dtypes
 from serverquant.blobs._blob import check_qparams
 from serverquant.blobs.spec import EMPTY, INT8, TENSOR, Spec
 from serverquant.blobs.store import Int8
+from serverquant.ops._types import NUMBERS as NUMBER_TYPES
+from serverquant.ops._types import expect_alike
+from serverquant.ops.fill.schema import range_length, shape_from
 from serverquant.runtime._plan import Step
 from serverquant.runtime.operator import PythonOperator
 from serverquant.runtime.registry import register
@@ -26,7 +29,6 @@ GIVEN = {
     "GivenTensorStringFill": dtypes.STRING,
     "GivenTensorByteStringToUInt8Fill": dtypes.UINT8,
 }
-FLOAT_MAX = float(np.finfo(np.float32).max)
 
 
 class Fill(PythonOperator):
@@ -35,25 +37,37 @@ class Fill(PythonOperator):
     dtype = dtypes.FLOAT
     kind = TENSOR
 
+    def setup(self) -> None:
+        """Caffe2's rules for the arguments that give the shape."""
+        args = self.args
+        if self.inputs and args.shape:
+            raise ArgumentError("argument shape and an input cannot be given together")
+        if not self.inputs:
+            for name in ("extra_shape", "input_as_shape"):
+                if getattr(args, name, None):
+                    raise ArgumentError(f"argument {name} needs an input")
+
     def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
         return self.dtype, self.kind
 
     def run(self, inputs: list[Any], outputs: list[Any]) -> None:
-        if outputs[0] is None:
-            outputs[0] = np.empty(self.run_shape(inputs), dtypes.NUMPY[self.dtype])
-        self.fill(outputs[0].data if self.kind == INT8 else outputs[0])
+        if self.kind == TENSOR:
+            dims, numpy_type = self.run_shape(inputs), dtypes.NUMPY[self.dtype]
+            if outputs[0] is None or outputs[0].shape != dims or outputs[0].dtype != numpy_type:
+                outputs[0] = np.empty(dims, numpy_type)
+        self.fill(outputs[0].data if self.kind == INT8 else outputs[0], *inputs[1:])
 
     def run_shape(self, inputs: list[Any]) -> tuple[int, ...]:
-        """The shape when only running tells it: the input's values, or that of a string tensor."""
+        """The shape as it is when the operator runs, which may follow from the first input's values."""
         if inputs and self.args.input_as_shape:
-            return tuple(int(d) for d in inputs[0]) + tuple(self.args.extra_shape)
+            return shape_from(inputs[0], self.args.extra_shape)
         if not inputs:
             return tuple(self.args.shape)
         data = inputs[0].data if isinstance(inputs[0], Int8) else inputs[0]
         return np.shape(data) + tuple(self.args.extra_shape)
 
-    def fill(self, out: np.ndarray) -> None:
-        """Write all elements of the output."""
+    def fill(self, out: np.ndarray, *more: np.ndarray) -> None:
+        """Write all elements of the output; `more`: the inputs behind the first one."""
         raise NotImplementedError
 
 
@@ -82,7 +96,7 @@ class GivenValues(Fill):
             raise ShapeError(f'argument "values" has {count} elements, but shape {dims} has {math.prod(dims)}')
         return values
 
-    def fill(self, out: np.ndarray) -> None:
+    def fill(self, out: np.ndarray, *more: np.ndarray) -> None:
         values = self.values(out.shape)
         if self.field() == "strings":
             out[...] = np.array(values, object).reshape(out.shape)
@@ -103,6 +117,7 @@ class GivenFill(GivenValues):
     """Output = values."""
 
     def setup(self) -> None:
+        super().setup()
         self.dtype = GIVEN[self.type]
         if getattr(self.args, "dtype", None) is not None:
             self.dtype = self.args.dtype
@@ -112,26 +127,40 @@ class GivenFill(GivenValues):
 
 @register("GivenTensorByteStringToUInt8Fill")
 class ByteStringFill(GivenValues):
-    """Output = the bytes of the first string in values."""
+    """Output = the first bytes of the first string in values."""
 
     dtype = dtypes.UINT8
 
     def values(self, dims: tuple[int, ...]) -> Any:
         strings = self.definition.arguments.strings("values", [])
         data = np.frombuffer(strings[0] if strings else b"", np.uint8)
-        if data.size != math.prod(dims):
+        if data.size < math.prod(dims):
             raise ShapeError(f'argument "values" has {data.size} bytes, but shape {dims} needs {math.prod(dims)}')
-        return data
+        return data[: math.prod(dims)]
 
-    def fill(self, out: np.ndarray) -> None:
+    def fill(self, out: np.ndarray, *more: np.ndarray) -> None:
         out[...] = self.values(out.shape).reshape(out.shape)
 
 
-@register("ConstantFill")
-class ConstantFill(Fill):
-    """All elements are one value."""
+# What ConstantFill and DiagonalFill make: Caffe2's list.
+NUMBERS = {
+    dtypes.FLOAT,
+    dtypes.DOUBLE,
+    dtypes.BOOL,
+    dtypes.INT8,
+    dtypes.INT16,
+    dtypes.INT32,
+    dtypes.INT64,
+    dtypes.UINT8,
+    dtypes.UINT16,
+}
+
+
+class ValueFill(Fill):
+    """A fill with one number: `self.value`, of the type `dtype`, or of that of argument value."""
 
     def setup(self) -> None:
+        super().setup()
         arguments = self.definition.arguments
         held = arguments.kind("value")
         if self.args.dtype is not None:
@@ -140,76 +169,74 @@ class ConstantFill(Fill):
             if held not in ("f", "i"):
                 raise ArgumentError(f'argument "value" is in field {held}; without dtype it must be a number')
             self.dtype = dtypes.FLOAT if held == "f" else dtypes.INT64
-        if self.dtype not in dtypes.NUMPY:
-            raise ArgumentError(f"argument dtype is {self.dtype}, which is no data type of a tensor")
-        if self.dtype == dtypes.STRING:
-            self.value: Any = arguments.bytes("value", b"")
-        elif self.dtype in (dtypes.FLOAT, dtypes.DOUBLE):
-            self.value = arguments.float("value", 0.0)
-        else:
-            self.value = arguments.int("value", 0)
+        self.value = self.read_value(arguments)
 
-    def fill(self, out: np.ndarray) -> None:
-        out[...] = self.value
-
-
-class RandomFill(Fill):
-    """A fill from the process's random generator (`numpy.random.seed` makes it repeatable), or from the seed that the
-    operator's device option gives."""
-
-    def setup(self) -> None:
-        seed = self.definition.message.device_option.random_seed
-        self.random = np.random.RandomState(seed) if seed else np.random
+    def read_value(self, arguments: Any) -> Any:
+        if self.dtype not in NUMBERS:
+            raise ArgumentError(f"argument dtype is {self.dtype}; {self.type} makes no tensor of that data type")
+        if self.dtype in (dtypes.FLOAT, dtypes.DOUBLE):
+            return arguments.float("value", 0.0)
+        if self.dtype == dtypes.BOOL:
+            return arguments.bool("value", False)
+        kind = np.iinfo(dtypes.NUMPY[self.dtype])
+        value = arguments.int("value", 0, bits=64)
+        if not kind.min <= value <= kind.max:
+            raise ArgumentError(f'argument "value" is {value}, which does not fit {dtypes.name(self.dtype)}')
+        return value
 
 
-@register("UniformFill")
-class UniformFill(RandomFill):
-    """Uniform in [min, max]."""
+@register("ConstantFill")
+class ConstantFill(ValueFill):
+    """All elements are one value."""
 
-    def setup(self) -> None:
-        super().setup()
-        if not self.args.min <= self.args.max:
-            raise ArgumentError(f"argument min ({self.args.min}) must not exceed max ({self.args.max})")
-        if self.args.max - self.args.min > FLOAT_MAX:
-            raise ArgumentError(f"min ({self.args.min}) and max ({self.args.max}) are further apart than floats go")
+    def read_value(self, arguments: Any) -> Any:
+        if self.dtype != dtypes.STRING:
+            return super().read_value(arguments)
+        if len(self.inputs) == 2:
+            raise ArgumentError("a second input gives numbers, not strings")
+        return arguments.bytes("value", b"")
 
-    def fill(self, out: np.ndarray) -> None:
-        out[...] = self.random.uniform(self.args.min, self.args.max, out.shape)
+    def check_types(self, ins: list[Spec]) -> None:
+        super().check_types(ins)
+        if len(ins) == 2:
+            self.expect(ins, 1, dtypes.name(self.dtype))
+            if ins[1].size != 1:
+                raise self.shape_error(ins, 1, "one element, the value")
 
-
-@register("GaussianFill")
-class GaussianFill(RandomFill):
-    """Normal with a mean and a standard deviation."""
-
-    def setup(self) -> None:
-        super().setup()
-        if not self.args.std > 0:
-            raise ArgumentError(f"argument std must be positive, not {self.args.std}")
-
-    def fill(self, out: np.ndarray) -> None:
-        out[...] = self.random.normal(self.args.mean, self.args.std, out.shape)
+    def fill(self, out: np.ndarray, *more: np.ndarray) -> None:
+        out[...] = more[0].ravel()[0] if more else self.value
 
 
-@register("XavierFill")
-class XavierFill(RandomFill):
-    """Uniform in +-sqrt(3 / fan_in)."""
+@register("DiagonalFill")
+class DiagonalFill(ValueFill):
+    """One value on the diagonal, 0 elsewhere."""
 
-    def fill(self, out: np.ndarray) -> None:
-        if not out.ndim:
-            raise ShapeError("XavierFill needs at least 1 dimension, not a scalar")
-        bound = math.sqrt(3 * out.shape[0] / out.size) if out.size else 0.0
-        out[...] = self.random.uniform(-bound, bound, out.shape)
+    def fill(self, out: np.ndarray, *more: np.ndarray) -> None:
+        if out.ndim < 2 or (out.ndim > 2 and len(set(out.shape)) > 1):
+            raise ShapeError(f"shape {out.shape} has no diagonal: it takes 2 dimensions, or more that are equal")
+        strides = np.cumprod((1, *out.shape[:0:-1]))
+        flat = np.zeros(out.size, out.dtype)
+        flat[:: int(strides.sum())] = self.value  # the diagonal goes on in a new column below the first square
+        out[...] = flat.reshape(out.shape)
 
 
-@register("MSRAFill")
-class MSRAFill(RandomFill):
-    """Normal with standard deviation sqrt(2 / fan_out)."""
+@register("RangeFill")
+class RangeFill(Fill):
+    """0, 1, 2, ..."""
 
-    def fill(self, out: np.ndarray) -> None:
-        if out.ndim < 2:
-            raise ShapeError(f"MSRAFill needs at least 2 dimensions, not shape {out.shape}")
-        std = math.sqrt(2 * out.shape[1] / out.size) if out.size else 0.0
-        out[...] = self.random.normal(0, std, out.shape)
+    def fill(self, out: np.ndarray, *more: np.ndarray) -> None:
+        out[...] = np.arange(out.size).reshape(out.shape)
+
+
+@register("Float16ConstantFill")
+class Float16ConstantFill(Fill):
+    """All elements are one value, rounded to half precision."""
+
+    dtype = dtypes.FLOAT16
+
+    def fill(self, out: np.ndarray, *more: np.ndarray) -> None:
+        with np.errstate(over="ignore"):
+            out[...] = np.float32(self.args.value)
 
 
 class Int8Fill(GivenValues):
@@ -229,6 +256,7 @@ class Int8GivenTensorFill(Int8Fill):
     dtype = dtypes.UINT8
 
     def setup(self) -> None:
+        super().setup()
         check_qparams(self.args.Y_scale, self.args.Y_zero_point, np.uint8)
 
     def field(self) -> str:
@@ -242,4 +270,52 @@ class Int8GivenIntTensorFill(Int8Fill):
     dtype = dtypes.INT32
 
     def setup(self) -> None:
+        super().setup()
         check_qparams(self.args.Y_scale, self.args.Y_zero_point, np.int32)
+
+
+@register("Range")
+class Range(PythonOperator):
+    """Numbers in steps."""
+
+    def check_types(self, ins: list[Spec]) -> None:
+        expect_alike(self, ins, *NUMBER_TYPES)
+
+    def run(self, inputs: list[Any], outputs: list[Any]) -> None:
+        start, stop, step = (n.ravel()[0] for n in _range_inputs(inputs))
+        count = range_length(start, stop, step)
+        outputs[0] = np.arange(count).astype(start.dtype) * step + start
+
+
+def _range_inputs(inputs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(start, stop, step), 0 and 1 where they are missing."""
+    if len(inputs) == 3:
+        return inputs[0], inputs[1], inputs[2]
+    one = np.ones(1, inputs[0].dtype)
+    return (inputs[0], inputs[1], one) if len(inputs) == 2 else (one - one, inputs[0], one)
+
+
+@register("SinusoidPositionEncoding")
+class SinusoidPositionEncoding(PythonOperator):
+    """Waves of many lengths, told apart by cos and sin."""
+
+    def setup(self) -> None:
+        if self.args.embedding_size < 1:
+            raise ArgumentError(f"argument embedding_size is {self.args.embedding_size}; it must be at least 1")
+
+    def check_types(self, ins: list[Spec]) -> None:
+        self.expect(ins, 0, "int32", "int64")
+
+    def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
+        return dtypes.FLOAT, TENSOR
+
+    def run(self, inputs: list[Any], outputs: list[Any]) -> None:
+        if not outputs[0].size:
+            return
+        size, one = self.args.embedding_size, np.float32(1)
+        position = np.log(inputs[0][:, :1].astype(np.float32))
+        last = position - np.log(np.float32(self.args.alpha)) * ((np.float32(size) - one) / np.float32(size))
+        steps = (last - position) / np.float32(max(size - 1, 1)) * np.arange(size, dtype=np.float32)
+        angles = np.exp(position + steps)
+        angles[:, 1::2] += np.float32(np.pi / 2)
+        outputs[0][...] = (np.float32(self.args.amplitude) * np.sin(angles))[:, None]

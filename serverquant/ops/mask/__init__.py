@@ -1,0 +1,1 @@
+"""Operators that keep, put back or overwrite elements by a mask."""

@@ -1,0 +1,3 @@
+from serverquant.runtime._plan import Step
+
+def one_hot_step() -> Step: ...
