@@ -174,20 +174,3 @@ class FindDuplicateElements(Arrays):
                 again.append(place)
             seen.add(value)
         return np.array(again, np.int64)
-
-
-@register("Find")
-class Find(Arrays):
-    """Last places of queries."""
-
-    accepts = (INDEX, INDEX)
-
-    def check_types(self, ins: list[Spec]) -> None:
-        super().check_types(ins)
-        self.expect(ins, 1, dtypes.name(ins[0].dtype))
-
-    def compute(self, *inputs: Any) -> Any:
-        index, query = inputs[0].ravel(), inputs[1]
-        places = dict(zip(index.tolist(), range(len(index))))
-        found = [places.get(q, self.args.missing_value) for q in query.ravel().tolist()]
-        return np.array(found, index.dtype).reshape(query.shape)

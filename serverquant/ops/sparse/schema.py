@@ -229,10 +229,6 @@ declare(
 # ---- elements ------------------------------------------------------------------------------------------------------
 
 
-def find_shape(op: Any, ins: list[Spec]) -> list[Dims]:
-    return [ins[1].dims]
-
-
 declare(
     "Unique",
     inputs=1,
@@ -247,13 +243,4 @@ declare(
     doc="Places of the elements that were there before.",
     in_doc=("data: 1-D; float, double, int32, int64 or strings",),
     out_doc=("indices: int64",),
-)
-declare(
-    "Find",
-    inputs=2,
-    args=[Arg("missing_value", "int", -1, "where a query is not found")],
-    shape=find_shape,
-    doc="The last place of each query in the index.",
-    in_doc=("index: int32 or int64", "query: of the same type"),
-    out_doc=("query_indices: of the same type, in the query's shape",),
 )

@@ -71,7 +71,6 @@ def test_unique_and_places():
     np.testing.assert_array_equal(y[places], [5, 2, 5, 3])
     assert run("FindDuplicateElements", {"X": f32(1, np.nan, 1, np.nan, 0, -0.0)}).tolist() == [2, 5]
     assert run("FindDuplicateElements", {"X": np.array(["a", "b", "a"], object)}).tolist() == [2]
-    assert run("Find", {"X": i32(4, 7, 4), "Q": i32([4, 9])}, missing_value=-5).tolist() == [[2, -5]]
 
 
 def test_one_hot():
