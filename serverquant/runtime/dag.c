@@ -138,9 +138,9 @@ static void ask(job* j, int helpers) {
         jobs = j;
     }
     j->wanted += helpers;
-    int want = 0;
-    for (job* k = jobs; k != NULL; k = k->next) want += k->wanted;
-    for (int i = idle; i < want; i++) add_thread();
+    int want = 0, most = 0;     /* a helper that is neither idle nor inside a job is about to look for one */
+    for (job* k = jobs; k != NULL; k = k->next) want += k->wanted, most += k->workers - 1;
+    for (int i = idle; i < want && threads < most; i++) add_thread();
     while (helpers-- > 0) pthread_cond_signal(&pool_more);
     pthread_mutex_unlock(&pool);
 }
