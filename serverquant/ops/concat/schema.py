@@ -9,6 +9,7 @@ import numpy as np
 from serverquant._base.errors import ArgumentError, ShapeError
 from serverquant.blobs import dtypes
 from serverquant.blobs.spec import Spec
+from serverquant.ops.dnnlowp.options import ARGS, OUTPUT_ARGS
 from serverquant.runtime.registry import declare
 from serverquant.runtime.schema import MANY, Arg, axis_of
 
@@ -79,7 +80,13 @@ declare(
     "DepthConcat",
     inputs=(1, MANY),
     outputs=2,
-    args=[AXIS, ORDER, Arg("add_axis", "bool", False, "join along a new axis, which `axis` names")],
+    args=[
+        AXIS,
+        ORDER,
+        Arg("add_axis", "bool", False, "join along a new axis, which `axis` names"),
+        *OUTPUT_ARGS,
+        *ARGS,
+    ],
     shape=concat_shape,
     values=concat_values,
     doc="Joins tensors along an axis. DepthConcat is an old name.",

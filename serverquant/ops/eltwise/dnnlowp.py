@@ -5,7 +5,8 @@ from __future__ import annotations
 from serverquant.blobs import dtypes
 from serverquant.blobs.spec import INT8, TENSOR, Spec
 from serverquant.ops.dnnlowp.options import read_options
-from serverquant.ops.eltwise import _int8
+from serverquant.ops.dnnlowp.quantized import QuantizedOperator
+from serverquant.ops.eltwise import _int8, _quantized
 from serverquant.ops.eltwise.broadcast import old_rule
 from serverquant.runtime._plan import Step
 from serverquant.runtime.operator import Operator
@@ -46,3 +47,16 @@ class DnnlowpAdd(DnnlowpSummation):
             raise self.shape_error(ins, 1, f"the shape of input 0, {ins[0].dims}, or broadcast=1")
         middle = old_rule(self, ins)
         return _int8.sum_step(self.options, 2, False, middle.mid, middle.post, middle.pre > 1)
+
+
+@register("Mul", "Int8Mul", engine="DNNLOWP")
+class DnnlowpMul(QuantizedOperator):
+    """C = A * B of whole numbers, requantized; only B is broadcast, by the old rule."""
+
+    def quantized(self, ins: list[Spec], outs: list[Spec], floats: Step) -> Step:
+        if ins[0].dims == ins[1].dims:
+            return _quantized.mul_step(self.options, floats, 0, 1)
+        if not self.args.broadcast:
+            raise self.shape_error(ins, 1, f"the shape of input 0, {ins[0].dims}, or broadcast=1")
+        middle = old_rule(self, ins)
+        return _quantized.mul_step(self.options, floats, middle.mid, middle.post)

@@ -21,16 +21,17 @@ def equal_shapes(op: Any, ins: list[Spec]) -> list[tuple[int, ...]]:
 
 
 INT8_ARGS = [*OUTPUT_ARGS, *ARGS]
-INT8_ADD, INT8_SUM = ("Int8Add", "Int8AddRelu"), ("Int8Sum", "Int8SumRelu")
+INT8_BINARY: dict[str, tuple[str, ...]] = {"Add": ("Int8Add", "Int8AddRelu"), "Mul": ("Int8Mul",)}
+INT8_SUM = ("Int8Sum", "Int8SumRelu")
 
 for _name, _binary in BINARIES.items():
     _types = ", ".join(_binary.types)
     declare(
         _name,
-        *(INT8_ADD if _name == "Add" else ()),
+        *INT8_BINARY.get(_name, ()),
         inputs=2,
         inplace=[(0, 0), (1, 0)] if _binary.inplace else [],
-        args=[*BROADCAST_ARGS, *(INT8_ARGS if _name == "Add" else ())],
+        args=[*BROADCAST_ARGS, *(INT8_ARGS if _name in INT8_BINARY else ())],
         shape=binary_shape,
         values=arithmetic_values if _name in ARITHMETIC else None,
         doc=f"{_binary.doc}{'; ...Relu: max(A + B, 0)' if _name == 'Add' else ''}.",

@@ -8,6 +8,7 @@ import numpy as np
 
 from serverquant._base.errors import ArgumentError, ShapeError
 from serverquant.blobs.spec import Spec
+from serverquant.ops.dnnlowp.options import ARGS, OUTPUT_ARGS
 from serverquant.runtime.registry import declare
 from serverquant.runtime.schema import Arg, axis_of
 
@@ -58,11 +59,14 @@ def gather_values(op: Any, ins: list[Spec]) -> Any:
 MATCH_OUTER = Arg("match_outer", "bool", False, "dims before the axis are shared by data and indices")
 declare(
     "Gather",
+    "Int8Gather",
     inputs=2,
     args=[
         Arg("axis", "int", 0, "axis that the indices count along; may count from the end"),
         MATCH_OUTER,
         Arg("wrap_indices", "bool", None, "indices below 0 count from the end; default: if axis is 0"),
+        *OUTPUT_ARGS,
+        *ARGS,
     ],
     shape=gather_shape,
     values=gather_values,

@@ -1,9 +1,11 @@
 """Native steps of normalisation and softmax on Int8 tensors."""
-from libc.math cimport exp, rint
+from libc.math cimport exp, rint, sqrtf
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from serverquant.blobs._blob cimport SQ_OK, sq_step, sq_tensor
+from serverquant.kernels.affine._affine cimport norm_u8, sq_affine_job
 from serverquant.kernels.softmax._softmax cimport softmax_u8
+from serverquant.ops.dnnlowp._quantized cimport QInput, Quantized, new_quantized, run_quantized
 from serverquant.runtime._plan cimport Step, fail
 
 
@@ -47,4 +49,60 @@ def mobile_softmax_step(float y_scale, int y_zero_point) -> Step:
     step.c.run = run_mobile_softmax
     step.c.rows = 1
     step.kernel = "softmax_u8"
+    return step
+
+
+# ---- SpatialBN, server set -----------------------------------------------------------------------------------------
+
+cdef struct SpatialBN:
+    Quantized base
+    int64_t channels, inner
+    float epsilon
+
+
+cdef int64_t spatial_bn_scratch(sq_step* s) noexcept nogil:
+    return 2 * (<SpatialBN*>s.ctx).channels * sizeof(float)
+
+
+cdef int spatial_bn(sq_step* s, const QInput* ins, uint8_t* y, float scale, int zero_point,
+                    void* scratch) noexcept nogil:
+    """alpha and beta of each channel in units of the output, then one multiply-add."""
+    cdef const SpatialBN* c = <SpatialBN*>s.ctx
+    cdef const float* gamma = <const float*>s.in_[1].data
+    cdef const float* bias = <const float*>s.in_[2].data
+    cdef const float* mean = <const float*>s.in_[3].data
+    cdef const float* var = <const float*>s.in_[4].data
+    cdef float* alpha = <float*>scratch
+    cdef float* beta = alpha + c.channels
+    cdef float ratio = ins[0].scale / scale, inverse, a
+    cdef sq_affine_job job
+    cdef int64_t i
+    for i in range(c.channels):
+        inverse = <float>1 / sqrtf(var[i] + c.epsilon)
+        a = gamma[i] * inverse
+        beta[i] = a * mean[i]
+        beta[i] = (bias[i] - beta[i]) / scale
+        alpha[i] = a * ratio
+    job.a, job.y, job.alpha, job.beta = ins[0].q, y, alpha, beta
+    job.channels, job.inner, job.a_zero_point, job.zero_point = c.channels, c.inner, ins[0].zero_point, zero_point
+    job.lo, job.hi = zero_point if c.base.params.clamp else 0, (1 << c.base.params.precision) - 1
+    norm_u8(&job, s.out[0].shape.size)
+    return SQ_OK
+
+
+cdef int run_spatial_bn(sq_step* s) noexcept nogil:
+    """Caffe2 leaves the parameters of an empty output as they are in a new tensor."""
+    if s.out[0].shape.size:
+        return run_quantized(s)
+    s.out[0].scale, s.out[0].zero_point = 1, 0
+    return SQ_OK
+
+
+def spatial_bn_step(options, Step floats, int64_t channels, int64_t inner, float epsilon, bint relu) -> Step:
+    """X is (outer, channels, inner)."""
+    cdef Step step = Step()
+    cdef SpatialBN* c = <SpatialBN*>new_quantized(step, sizeof(SpatialBN), options, floats, spatial_bn, 1, relu)
+    step.c.run, c.base.extra = run_spatial_bn, spatial_bn_scratch
+    c.channels, c.inner, c.epsilon = channels, inner, epsilon
+    step.kernel = "norm_u8"
     return step

@@ -9,6 +9,7 @@ from typing import Any
 from serverquant._base.errors import DTypeError, ShapeError
 from serverquant.blobs.spec import Spec
 from serverquant.ops._window import ORDER_ARG
+from serverquant.ops.dnnlowp.options import ARGS, OUTPUT_ARGS
 from serverquant.runtime.registry import declare
 from serverquant.runtime.schema import Arg, Dims, axis_of, same_as_first
 
@@ -92,6 +93,8 @@ def softmax_shape(op: Any, ins: list[Spec]) -> list[Dims]:
 IMAGE, CHANNEL = "X: (N, C, ...) or (N, ..., C)", "one value for each channel"
 declare(
     "SpatialBN",
+    "Int8SpatialBN",
+    "Int8SpatialBNRelu",
     inputs=(5, 7),
     outputs=(1, 5),
     inplace=[(0, 0), (3, 1), (4, 2), (5, 3), (6, 4)],
@@ -101,6 +104,8 @@ declare(
         ORDER_ARG,
         Arg("momentum", "float", 0.9, "training: share of the old running mean and variance in the new"),
         Arg("num_batches", "int", 1, "training: batches that inputs 5 and 6 are sums over; 1: statistics of X alone"),
+        *OUTPUT_ARGS,
+        *ARGS,
     ],
     shape=spatial_bn_shape,
     doc="""Y = X * alpha + beta, alpha = scale / sqrt(var + epsilon), beta = bias - alpha * mean, for each channel.

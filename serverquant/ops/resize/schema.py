@@ -10,6 +10,7 @@ import numpy as np
 from serverquant._base.errors import ArgumentError, ShapeError
 from serverquant.blobs.spec import Spec
 from serverquant.ops._window import ORDER_ARG, join_dims, split_dims
+from serverquant.ops.dnnlowp.options import ARGS, OUTPUT_ARGS
 from serverquant.runtime.registry import declare
 from serverquant.runtime.schema import Arg
 
@@ -200,6 +201,8 @@ declare(
         Arg("group", "int", 1, "groups G of K channels: output channel k*G + g is input channel g*K + k"),
         Arg("kernel", "int", None, "not used"),
         ORDER_ARG,
+        *OUTPUT_ARGS,
+        *ARGS,
     ],
     shape=shuffle_shape,
     doc="Mixes the channels of groups.",

@@ -1,0 +1,1 @@
+"""Products and channel-wise linear maps of bytes."""

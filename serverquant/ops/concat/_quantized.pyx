@@ -1,0 +1,58 @@
+"""Native step of joining tensors by requantizing each of them, engine DNNLOWP."""
+from libc.math cimport rint
+from libc.stdint cimport int64_t, uint8_t
+
+from serverquant.blobs._blob cimport SQ_INT8, sq_step
+from serverquant.kernels.lut._lut cimport lut_u8
+from serverquant.kernels.quantize._quantize cimport quantize_u8
+from serverquant.ops.dnnlowp._params cimport room
+from serverquant.ops.dnnlowp._quantized cimport QInput, Quantized, new_quantized, run_on_bytes, tensors_room
+from serverquant.runtime._plan cimport Step
+
+
+cdef void fill_table(uint8_t* table, float scale, int zero_point, float y_scale, int y_zero_point,
+                     int most) noexcept nogil:
+    """Bytes of one scale and zero point as bytes of another."""
+    cdef float multiplier = scale / y_scale
+    cdef int q, v
+    cdef float r
+    for q in range(256):
+        r = rint(<float>(q - zero_point) * multiplier)
+        # x86's conversion: what is beyond int32 becomes its lowest number
+        v = <int>r + y_zero_point if r >= -1e9 and r <= 1e9 else (0 if r < 0 else -1)
+        table[q] = <uint8_t>max(0, min(most, v))
+
+
+cdef int64_t concat_scratch(sq_step* s) noexcept nogil:
+    cdef int64_t n = tensors_room(s) + room(s.n_in * sizeof(void*))
+    cdef int i
+    for i in range(s.n_in):
+        n += room(s.in_[i].shape.size)
+    return n
+
+
+cdef int concat(sq_step* s, const QInput* ins, uint8_t* y, float scale, int zero_point, void* scratch) noexcept nogil:
+    """Every part as bytes of the output's parameters, then the float operator's own way of joining."""
+    cdef const Quantized* c = <Quantized*>s.ctx
+    cdef const uint8_t** parts = <const uint8_t**>(<char*>scratch + tensors_room(s))
+    cdef uint8_t* at = <uint8_t*>parts + room(s.n_in * sizeof(void*))
+    cdef uint8_t[256] table
+    cdef int i
+    for i in range(s.n_in):
+        parts[i] = at
+        if s.in_[i].shape.kind == SQ_INT8:
+            fill_table(table, ins[i].scale, ins[i].zero_point, scale, zero_point, (1 << c.params.precision) - 1)
+            lut_u8(ins[i].q, at, s.in_[i].shape.size, table)
+        else:
+            quantize_u8(<const float*>s.in_[i].data, at, s.in_[i].shape.size, scale, zero_point)
+        at += room(s.in_[i].shape.size)
+    return run_on_bytes(s, parts, y, scratch)
+
+
+def concat_step(options, Step floats) -> Step:
+    """Joins as `floats` does."""
+    cdef Step step = Step()
+    cdef Quantized* c = new_quantized(step, sizeof(Quantized), options, floats, concat, 0xFFFFFFFF)
+    c.extra = concat_scratch
+    step.kernel = "lut_u8"
+    return step
