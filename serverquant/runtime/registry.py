@@ -22,11 +22,14 @@ _schemas: dict[str, Schema] = {}
 _classes: dict[tuple[str, str], type[Operator]] = {}
 _index: dict[str, tuple[str, ...]] = {}
 _loaded: set[str] = set()
+_modules: set[str] = set()  # of the index
 
 
 def add_index(index: dict[str, tuple[str, ...]]) -> None:
     """Modules to import before the first use of each type."""
     _index.update(index)
+    for modules in index.values():
+        _modules.update(modules)
 
 
 def declare(*types: str, **rules: Any) -> Schema:
@@ -53,7 +56,7 @@ def register(*types: str, engine: str = "", replace: bool = False, **rules: Any)
     def add(target: Any) -> Any:
         cls: Any = target if inspect.isclass(target) else function_operator(target, rules)
         for name in types:
-            _load(name)
+            _load(name, schema_only=target.__module__ in _modules)
             found = _classes.get((name, engine))
             if found is not None and not replace:
                 raise NetError(
@@ -69,9 +72,11 @@ def register(*types: str, engine: str = "", replace: bool = False, **rules: Any)
     return add
 
 
-def _load(name: str) -> None:
+def _load(name: str, schema_only: bool = False) -> None:
+    """Import a built-in type's modules. While these themselves are imported, schemas alone: two modules of a family may
+    need each other's types registered, but never each other's classes at that time."""
     for module in _index.get(name, ()):
-        if module not in _loaded:
+        if module not in _loaded and not (schema_only and not module.rpartition(".")[2].startswith("schema")):
             _loaded.add(module)
             importlib.import_module(module)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from serverquant._base.errors import ShapeError
 from serverquant.blobs.spec import Spec
+from serverquant.ops.dnnlowp.options import ARGS, OUTPUT_ARGS
 from serverquant.runtime.registry import declare
 from serverquant.runtime.schema import MANY, Arg, Dims, axis_of
 
@@ -92,8 +93,15 @@ declare(
 )
 declare(
     "BatchMatMul",
+    "Int8BatchMatMul",
     inputs=2,
-    args=[*TRANS_ARGS, Arg("broadcast", "bool", False, "batch dims that differ are broadcast as in numpy")],
+    args=[
+        *TRANS_ARGS,
+        Arg("broadcast", "bool", False, "batch dims that differ are broadcast as in numpy"),
+        Arg("constant_B", "bool", False, "engine DNNLOWP: B is a weight, quantized once, each matrix by itself"),
+        *OUTPUT_ARGS,
+        *ARGS,
+    ],
     shape=batch_matmul_dims,
     doc="Y = A B for every matrix of a batch. A vector is a row as A and a column as B, and its dim is not in Y.",
     in_doc=["A: (batch dims) x M x K, or K", "B: (batch dims) x K x N, or K"],

@@ -30,7 +30,7 @@ class DnnlowpQuantize(Operator):
         return _quantize.quantize_step(self.options)
 
 
-@register("Dequantize", "Int8Dequantize", engine="DNNLOWP")
+@register("Dequantize", "Int8Dequantize", "Int8DequantizeRowWise", engine="DNNLOWP")
 class DnnlowpDequantize(Operator):
     """Y = scale * (q - zero point), one rounding. A float X is passed on as it is."""
 

@@ -22,6 +22,7 @@ declare(
 declare(
     "Dequantize",
     "Int8Dequantize",
+    "Int8DequantizeRowWise",
     inputs=1,
     args=ARGS,
     shape=same_as_first,

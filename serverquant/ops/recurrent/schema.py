@@ -6,6 +6,7 @@ from typing import Any
 
 from serverquant._base.errors import ArgumentError, ShapeError
 from serverquant.blobs.spec import Spec
+from serverquant.ops.dnnlowp.options import ARGS, OUTPUT_ARGS
 from serverquant.runtime.registry import declare
 from serverquant.runtime.schema import MANY, Arg, Dims
 
@@ -35,12 +36,17 @@ CELL_ARGS = [
     Arg("drop_states", "bool", False, "states of a sequence that is over become 0 rather than stay"),
     Arg("sequence_lengths", "bool", True, "0: there is no input with lengths, no sequence is over"),
 ]
+SECOND_OUTPUT_ARGS = [
+    Arg("Y2_scale", "float", None, "scale of the second output"),
+    Arg("Y2_zero_point", "int", 0, "zero point of the second output, read when Y2_scale is given"),
+]
 LENGTHS, STEP = "lengths: (N), int32; missing with sequence_lengths=0", "timestep: (1), int32, counted from 0"
 declare(
     "LSTMUnit",
+    "Int8LSTMUnit",
     inputs=(4, 5),
     outputs=2,
-    args=[Arg("forget_bias", "float", 0.0, "added to the forget gate"), *CELL_ARGS],
+    args=[Arg("forget_bias", "float", 0.0, "added to the forget gate"), *CELL_ARGS, *OUTPUT_ARGS, *SECOND_OUTPUT_ARGS, *ARGS],
     shape=cell_dims,
     doc="""One step of an LSTM: C = sigmoid(f + forget_bias) * C' + sigmoid(i) * tanh(g), H = sigmoid(o) * tanh(C).""",
     in_doc=("H': (1, N, D), the hidden state before", "C': (1, N, D), the cell before",

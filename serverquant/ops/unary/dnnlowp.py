@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from serverquant.blobs import dtypes
 from serverquant.blobs._blob import check_qparams
-from serverquant.blobs.spec import Spec
-from serverquant.ops.unary import _unary
+from serverquant.blobs.spec import INT8, TENSOR, Spec
+from serverquant.ops.dnnlowp.options import read_options
+from serverquant.ops.unary import _table, _unary
 from serverquant.runtime._plan import Step
 from serverquant.runtime.operator import Operator
 from serverquant.runtime.registry import register
@@ -32,3 +34,22 @@ class MobileRelu(DnnlowpRelu):
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
         scale = self.args.Y_scale
         return _unary.int8_relu_step(None if scale is None else np.float32(scale), self.args.Y_zero_point)
+
+
+@register("Sigmoid", "Int8Sigmoid", "Tanh", "Int8Tanh", engine="DNNLOWP")
+class DnnlowpTable(Operator):
+    """By a table of 256 bytes made for X of one scale (6/127 for Sigmoid, 3/127 for Tanh) and zero point 128.
+
+    An Int8 X is taken to have these parameters, whatever it has; a float X is quantized by them.
+    """
+
+    takes = "int8|float"
+
+    def setup(self) -> None:
+        self.options = read_options(self)
+
+    def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
+        return (dtypes.FLOAT, TENSOR) if self.options.dequantize_output else (dtypes.UINT8, INT8)
+
+    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
+        return _table.fixed_step(sigmoid="Sigmoid" in self.type, dequantize=self.options.dequantize_output)

@@ -7,9 +7,13 @@ from typing import Any
 from serverquant._base.errors import ArgumentError
 from serverquant.blobs import dtypes
 from serverquant.blobs.spec import Spec
+from serverquant.ops.dnnlowp.options import ARGS
 from serverquant.ops.unary.maps import LARGEST, MAPS
 from serverquant.runtime.registry import declare
 from serverquant.runtime.schema import MANY, Arg, same_as_first, values_that_follow
+
+# Engine DNNLOWP runs these by a table.
+TABLES = ("Sigmoid", "Tanh")
 
 X, Y = ("X: tensor of any shape",), ("Y: tensor of X's shape",)
 
@@ -18,7 +22,7 @@ for _name, _map in MAPS.items():
         _name,
         inputs=1,
         inplace=[(0, 0)] if _map.inplace else [],
-        args=_map.args,
+        args=[*_map.args, *(ARGS if _name in TABLES else ())],
         shape=same_as_first,
         doc=_map.doc,
         in_doc=(f"X: tensor of {', '.join(_map.types)}",),

@@ -36,3 +36,17 @@ Y has scale 0.5/127 and zero point 0, and X is taken to have scale 6/127 and zer
     in_doc=X,
     out_doc=Y,
 )
+declare(
+    "Int8Tanh",
+    inputs=1,
+    args=[
+        *ARGS,
+        Arg("Y_scale", "float", None, "no effect"),
+        Arg("Y_zero_point", "int", None, "no effect"),
+    ],
+    shape=same_as_first,
+    doc="""tanh(x) by a table of 256 bytes, engine DNNLOWP: Y has scale 1/127 and zero point 128, and X is taken to have scale
+3/127 and zero point 128, whatever it has.""",
+    in_doc=X,
+    out_doc=Y,
+)
