@@ -11,8 +11,8 @@ from serverquant.runtime.registry import register
 
 @register("Gather", "Int8Gather", engine="DNNLOWP")
 class DnnlowpGather(QuantizedOperator):
-    """Slices of data at indices. An Int8 tensor keeps its parameters, whatever Y_scale says; what was gathered of a float
-    one is quantized, or with dequantize_output left as it is."""
+    """Slices of data at indices. An Int8 tensor keeps its parameters, whatever Y_scale says; what was gathered of a
+    float one is quantized, or with dequantize_output left as it is."""
 
     takes = ("int8|float", "int32|int64")
 

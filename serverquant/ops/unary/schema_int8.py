@@ -45,8 +45,8 @@ declare(
         Arg("Y_zero_point", "int", None, "no effect"),
     ],
     shape=same_as_first,
-    doc="""tanh(x) by a table of 256 bytes, engine DNNLOWP: Y has scale 1/127 and zero point 128, and X is taken to have scale
-3/127 and zero point 128, whatever it has.""",
+    doc="""tanh(x) by a table of 256 bytes, engine DNNLOWP: Y has scale 1/127 and zero point 128, and X is taken to have
+scale 3/127 and zero point 128, whatever it has.""",
     in_doc=X,
     out_doc=Y,
 )
