@@ -39,7 +39,7 @@ cdef inline void as_float(sq_tensor* t, const sq_tensor* of, void* data) noexcep
     t.data = data
 
 
-cdef int run_floats(sq_step* s, const Quantized* c, const QInput* ins, sq_tensor* tensors, sq_tensor** places,
+cdef int run_floats(sq_step* s, const Quantized* c, sq_tensor* tensors, sq_tensor** places,
                     char* scratch) noexcept nogil:
     """Run the float operator; its output 0 is tensors[n_in].data. SQ_OK or SQ_ERROR."""
     cdef sq_step inner = c.floats
@@ -47,9 +47,10 @@ cdef int run_floats(sq_step* s, const Quantized* c, const QInput* ins, sq_tensor
     cdef int i, status
     for i in range(s.n_in):
         places[i] = s.in_[i]
-        if is_quantized(c, i) and s.in_[i].shape.kind == SQ_INT8:
+        if s.in_[i].shape.kind == SQ_INT8:
             as_float(&tensors[i], s.in_[i], scratch)
-            dequantize_u8(ins[i].q, <float*>scratch, s.in_[i].shape.size, ins[i].scale, ins[i].zero_point)
+            dequantize_u8(<const uint8_t*>s.in_[i].data, <float*>scratch, s.in_[i].shape.size, s.in_[i].scale,
+                          s.in_[i].zero_point)
             scratch += room(s.in_[i].shape.size * 4)
             places[i] = &tensors[i]
     as_float(&tensors[s.n_in], s.out[0], scratch)
@@ -130,12 +131,11 @@ cdef Layout layout(sq_step* s, const Quantized* c) noexcept nogil:
     at.floats = at.bytes
     n = room(s.out[0].shape.size * 4)
     for i in range(s.n_in):
-        if is_quantized(c, i):
-            if s.in_[i].shape.kind == SQ_INT8:
-                n += room(s.in_[i].shape.size * 4)
-            else:
-                at.floats += room(s.in_[i].shape.size)
-    at.y = at.floats + (0 if (c.params.fixed and c.core != NULL) or c.keeps else n)
+        if s.in_[i].shape.kind == SQ_INT8:
+            n += room(s.in_[i].shape.size * 4)
+        elif is_quantized(c, i):
+            at.floats += room(s.in_[i].shape.size)
+    at.y = at.floats + (0 if (c.params.fixed and c.core != NULL) or c.keeps or c.direct else n)
     at.extra = at.y + (room(s.out[0].shape.size) if c.params.dequantize else 0)
     at.total = at.extra + (room(c.extra(s)) if c.extra != NULL else 0)
     return at
@@ -171,15 +171,20 @@ cdef int run_quantized(sq_step* s) noexcept nogil:
     cdef int zero_point = c.params.zero_point
     if scratch == NULL:
         return fail(s, "no memory for scratch")
+    if c.bare and y.shape.size == 0:
+        y.scale, y.zero_point = 1, 0
+        return SQ_OK
     read_inputs(s, c, ins, scratch + at.bytes)
     if c.keeps:
         scale, zero_point = ins[0].scale, ins[0].zero_point
-    elif not c.params.fixed:
-        if run_floats(s, c, ins, tensors, <sq_tensor**>(scratch + at.places), scratch + at.floats) != SQ_OK:
+    elif not (c.params.fixed or c.direct):
+        if run_floats(s, c, tensors, <sq_tensor**>(scratch + at.places), scratch + at.floats) != SQ_OK:
             return SQ_ERROR
         of_output(&c.params, <const float*>tensors[s.n_in].data, y.shape.size, &scale, &zero_point)
     if c.core(s, ins, out, scale, zero_point, scratch + at.extra) != SQ_OK:
         return SQ_ERROR
+    if c.direct:
+        return SQ_OK
     if c.params.dequantize:
         dequantize_u8(out, <float*>y.data, y.shape.size, scale, zero_point)
     else:
@@ -198,7 +203,7 @@ cdef int run_then_quantize(sq_step* s) noexcept nogil:
     cdef int zero_point
     if scratch == NULL:
         return fail(s, "no memory for scratch")
-    if run_floats(s, c, NULL, tensors, <sq_tensor**>(scratch + at.places), scratch + at.floats) != SQ_OK:
+    if run_floats(s, c, tensors, <sq_tensor**>(scratch + at.places), scratch + at.floats) != SQ_OK:
         return SQ_ERROR
     of_output(&c.params, <const float*>tensors[s.n_in].data, y.shape.size, &scale, &zero_point)
     quantize_input(&c.params, &tensors[s.n_in], <uint8_t*>y.data, scale, zero_point)

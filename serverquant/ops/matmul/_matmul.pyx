@@ -187,9 +187,11 @@ def matmul_step(int axis_a, int axis_b, *, bint trans_a, bint trans_b) -> Step:
     return step
 
 
-def batch_step(*, bint trans_a, bint trans_b) -> Step:
-    """Y = A B of every matrix of a batch; prepare with `set_panels`."""
-    return new_product(trans_a, trans_b)
+def batch_step(*, bint trans_a, bint trans_b, bint varies=False) -> Step:
+    """Y = A B of every matrix of a batch; prepare with `set_panels`, unless B is another at every run (`varies`)."""
+    cdef Step step = new_product(trans_a, trans_b)
+    (<Product*>step.c.ctx).varies = varies
+    return step
 
 
 def panel_layout(Step step, dims) -> tuple:

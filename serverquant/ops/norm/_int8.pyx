@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from serverquant.blobs._blob cimport SQ_OK, sq_step, sq_tensor
 from serverquant.kernels.affine._affine cimport norm_u8, sq_affine_job
 from serverquant.kernels.softmax._softmax cimport softmax_u8
-from serverquant.ops.dnnlowp._quantized cimport QInput, Quantized, new_quantized, run_quantized
+from serverquant.ops.dnnlowp._quantized cimport QInput, Quantized, new_quantized
 from serverquant.runtime._plan cimport Step, fail
 
 
@@ -90,19 +90,11 @@ cdef int spatial_bn(sq_step* s, const QInput* ins, uint8_t* y, float scale, int 
     return SQ_OK
 
 
-cdef int run_spatial_bn(sq_step* s) noexcept nogil:
-    """Caffe2 leaves the parameters of an empty output as they are in a new tensor."""
-    if s.out[0].shape.size:
-        return run_quantized(s)
-    s.out[0].scale, s.out[0].zero_point = 1, 0
-    return SQ_OK
-
-
 def spatial_bn_step(options, Step floats, int64_t channels, int64_t inner, float epsilon, bint relu) -> Step:
     """X is (outer, channels, inner)."""
     cdef Step step = Step()
     cdef SpatialBN* c = <SpatialBN*>new_quantized(step, sizeof(SpatialBN), options, floats, spatial_bn, 1, relu)
-    step.c.run, c.base.extra = run_spatial_bn, spatial_bn_scratch
+    c.base.extra, c.base.bare = spatial_bn_scratch, True
     c.channels, c.inner, c.epsilon = channels, inner, epsilon
     step.kernel = "norm_u8"
     return step
