@@ -18,7 +18,7 @@ static void SQ_NAME(lstm_unit_f32)(const void* job, long long begin, long long e
         for (long long i = 0; i < j.d; i++)
             c[i] = sq_lstm_cell(gate[i], gate[j.d + i] + j.forget_bias, gate[3 * j.d + i], c_before[i]);
 #pragma GCC ivdep
-        for (long long i = 0; i < j.d; i++) h[i] = sq_cell_sigmoid(gate[2 * j.d + i]) * sq_tanh(c[i]);
+        for (long long i = 0; i < j.d; i++) h[i] = sq_cell_sigmoid(gate[2 * j.d + i]) * sq_cell_tanh(c[i]);
     }
 }
 

@@ -1,6 +1,6 @@
 /* One step of recurrent cells. Items: rows of the batch, `d` values of state each.
  *
- *   sigmoid(x) = 1 / (1 + e^-x),  one rounding an operation; tanh as in elementary.h
+ *   sigmoid(x) = 1 / (1 + e^-x),  one rounding an operation; tanh(x) = 2 sigmoid(2 x) - 1
  *   lstm_unit_f32   gates [4 d]: i, f, o, g
  *     c = f32(f32(sigmoid(f32(f + forget_bias)) * c_before) + f32(sigmoid(i) * tanh(g)));  h = f32(sigmoid(o) * tanh(c))
  *   gru_unit_f32    gates [3 d]: reset (not used), update, output;  u = sigmoid(update)

@@ -6,6 +6,14 @@ from serverquant.ops.dnnlowp._params cimport Params
 from serverquant.runtime._plan cimport Step
 
 
+# A second output of bytes.
+cdef struct Second:
+    bint there
+    Params params
+    uint8_t* y              # set before core runs, like what follows
+    float scale
+    int zero_point
+
 # An input as bytes, with its parameters. Inputs that are not quantized have q = NULL.
 cdef struct QInput:
     const uint8_t* q
@@ -26,6 +34,7 @@ cdef struct Quantized:
     bint direct                                 # core writes output 0 itself, as floats
     bint bare                                   # an empty output has the parameters of a new tensor, as in Caffe2
     bint keeps                                  # output 0 has input 0's parameters
+    Second second                               # output 1, if it is one of bytes
     sq_step floats                              # the float operator's step
 
 

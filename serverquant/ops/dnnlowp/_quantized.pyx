@@ -41,7 +41,7 @@ cdef inline void as_float(sq_tensor* t, const sq_tensor* of, void* data) noexcep
 
 cdef int run_floats(sq_step* s, const Quantized* c, sq_tensor* tensors, sq_tensor** places,
                     char* scratch) noexcept nogil:
-    """Run the float operator; its output 0 is tensors[n_in].data. SQ_OK or SQ_ERROR."""
+    """Run the float operator; its outputs are from tensors[n_in] on. SQ_OK or SQ_ERROR."""
     cdef sq_step inner = c.floats
     cdef void* block = NULL
     cdef int i, status
@@ -53,10 +53,12 @@ cdef int run_floats(sq_step* s, const Quantized* c, sq_tensor* tensors, sq_tenso
                           s.in_[i].zero_point)
             scratch += room(s.in_[i].shape.size * 4)
             places[i] = &tensors[i]
-    as_float(&tensors[s.n_in], s.out[0], scratch)
-    places[s.n_in] = &tensors[s.n_in]
-    for i in range(1, s.n_out):
+    for i in range(s.n_out):
         places[s.n_in + i] = s.out[i]
+        if i == 0 or (i == 1 and c.second.there):
+            as_float(&tensors[s.n_in + i], s.out[i], scratch)
+            scratch += room(s.out[i].shape.size * 4)
+            places[s.n_in + i] = &tensors[s.n_in + i]
     inner.in_, inner.out, inner.n_in, inner.n_out = places, places + s.n_in, s.n_in, s.n_out
     inner.scratch, inner.arena, inner.error = heap_scratch, &block, s.error
     status = inner.run(&inner)
@@ -127,16 +129,16 @@ cdef Layout layout(sq_step* s, const Quantized* c) noexcept nogil:
     cdef int i
     at.places = room(s.n_in * sizeof(QInput))
     at.tensors = at.places + room((s.n_in + s.n_out) * sizeof(void*))
-    at.bytes = at.tensors + room((s.n_in + 1) * sizeof(sq_tensor))
+    at.bytes = at.tensors + room((s.n_in + 2) * sizeof(sq_tensor))
     at.floats = at.bytes
-    n = room(s.out[0].shape.size * 4)
+    n = room(s.out[0].shape.size * 4) * (2 if c.second.there else 1)
     for i in range(s.n_in):
         if s.in_[i].shape.kind == SQ_INT8:
             n += room(s.in_[i].shape.size * 4)
         elif is_quantized(c, i):
             at.floats += room(s.in_[i].shape.size)
     at.y = at.floats + (0 if (c.params.fixed and c.core != NULL) or c.keeps or c.direct else n)
-    at.extra = at.y + (room(s.out[0].shape.size) if c.params.dequantize else 0)
+    at.extra = at.y + (room(s.out[0].shape.size) * (2 if c.second.there else 1) if c.params.dequantize else 0)
     at.total = at.extra + (room(c.extra(s)) if c.extra != NULL else 0)
     return at
 
@@ -181,14 +183,22 @@ cdef int run_quantized(sq_step* s) noexcept nogil:
         if run_floats(s, c, tensors, <sq_tensor**>(scratch + at.places), scratch + at.floats) != SQ_OK:
             return SQ_ERROR
         of_output(&c.params, <const float*>tensors[s.n_in].data, y.shape.size, &scale, &zero_point)
+    if c.second.there:
+        of_output(&c.second.params, <const float*>tensors[s.n_in + 1].data, s.out[1].shape.size, &c.second.scale,
+                  &c.second.zero_point)
+        c.second.y = out + room(y.shape.size) if c.params.dequantize else <uint8_t*>s.out[1].data
     if c.core(s, ins, out, scale, zero_point, scratch + at.extra) != SQ_OK:
         return SQ_ERROR
     if c.direct:
         return SQ_OK
     if c.params.dequantize:
         dequantize_u8(out, <float*>y.data, y.shape.size, scale, zero_point)
-    else:
-        y.scale, y.zero_point = scale, zero_point
+        if c.second.there:
+            dequantize_u8(c.second.y, <float*>s.out[1].data, s.out[1].shape.size, c.second.scale, c.second.zero_point)
+        return SQ_OK
+    y.scale, y.zero_point = scale, zero_point
+    if c.second.there:
+        s.out[1].scale, s.out[1].zero_point = c.second.scale, c.second.zero_point
     return SQ_OK
 
 
