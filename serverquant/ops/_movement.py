@@ -16,6 +16,7 @@ class Movement(Operator):
     """Takes tensors of every type, and Int8 tensors, whose scale and zero point go along. `move` gives the step."""
 
     def check_types(self, ins: list[Spec]) -> None:
+        super().check_types(ins)
         for i, spec in enumerate(ins):
             if spec.kind not in (TENSOR, INT8):
                 self.expect(ins, i, "float")

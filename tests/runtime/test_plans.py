@@ -212,3 +212,28 @@ def test_an_error_leaves_earlier_outputs_and_the_net_usable():
     space.create("I").feed(np.array([1]))
     net.run()
     assert space.fetch("Z").tolist() == [1]
+
+
+def test_what_has_no_batch_is_planned_anew():
+    space = Workspace()
+    net = net_on(space, lambda n: n.FloatToFused8BitRowwiseQuantized("X", "Y"), X=np.zeros(3, np.float32))
+    net.run()
+    space.create("X").feed(f32(1, 2, 3, 4, 5))
+    net.run()
+    assert space.fetch("Y").shape == (13,)
+
+
+def test_parameters_apart_grow_with_their_rows():
+    def build(n):
+        n.FloatToRowwiseQuantized8Bits("X", ["D", "S"])
+        n.Rowwise8BitQuantizedToFloat(["D", "T"], "Y")
+
+    space = Workspace()
+    net = net_on(space, build, X=np.ones((2, 3), np.float32), T=np.ones((2, 2), np.float32))
+    net.run()
+    space.create("X").feed(np.ones((4, 3), np.float32))
+    with pytest.raises(RuntimeError, match='"T"'):
+        net.run()
+    space.create("T").feed(np.ones((4, 2), np.float32))
+    net.run()
+    assert space.fetch("Y").shape == (4, 3)

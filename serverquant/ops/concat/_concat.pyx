@@ -162,8 +162,8 @@ cdef int reshape_slice(sq_step* s, const sq_shape* const* inputs, sq_shape* cons
     outputs[0].dims[0] = rows
     if c.count:
         start, end = resolve(c.starts[0], rows), resolve(c.ends[0], rows)
-        if rows == 0 or start < 0 or end < start:
-            return 1
+        if rows == 0 or start < 0 or end <= start:
+            return 1  # whether that may be is for the shape rule to say
         outputs[0].dims[0] = end - start
         for i in range(1, c.count):
             if end - start != rows and outputs[0].dims[i] != inputs[0].dims[i]:
@@ -210,7 +210,7 @@ cdef int reshape_repeat(sq_step* s, const sq_shape* const* inputs, sq_shape* con
     """A new leading dim of input 0; counts and shapes must not change."""
     cdef int64_t factor = (<Repeat*>s.ctx).factor
     cdef int place = outputs[0].ndim - inputs[0].ndim
-    if factor == 0 or place < 0:
+    if factor == 0 or place < 0 or inputs[0].dims[0] == 0:
         return 1
     outputs[0].dims[place] = inputs[0].dims[0] * factor
     set_size(outputs[0])

@@ -127,7 +127,10 @@ class HasScope(NetOperator):
 class Do(NetOperator):
     def setup(self) -> None:
         self.need("net")
-        inner = [name.decode() for name in self.args.inner_blobs]
+        try:
+            inner = [name.decode() for name in self.args.inner_blobs]
+        except UnicodeDecodeError as error:
+            raise ArgumentError(f"argument inner_blobs holds a name that is not UTF-8: {error.object!r}") from error
         numbers = self.args.outer_blobs_idx
         outer = [*self.inputs[:-1], *self.outputs[:-1]]
         if self.inputs[-1] != self.outputs[-1]:

@@ -260,7 +260,7 @@ class Iter(Locked):
 
     def run(self, inputs: list[Any], outputs: list[Any]) -> None:
         self.count = self.one(inputs[0], 0) + 1 if inputs else self.count + 1
-        outputs[0][...] = self.count
+        outputs[0].view(np.uint64)[...] = self.count % (1 << 64)  # the largest number is followed by the smallest
 
 
 @register("ConditionalSetAtomicBool")

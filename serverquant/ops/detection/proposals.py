@@ -65,6 +65,7 @@ class GenerateProposals(PythonOperator):
             moved[:, 3] += y.astype(np.float32) * stride
         own = deltas.reshape(count, anchors.shape[1], height, width)[a, :, y, x]
         boxes = self.boxes.transform(moved, own, [1.0] * 4)
+        _check_info(info)
         boxes = self.boxes.clip(boxes, int(info[0]), int(info[1]))
         chosen = self.boxes.large_and_inside(boxes, self.args.min_size, info)
         top = self.args.post_nms_topN
@@ -72,6 +73,13 @@ class GenerateProposals(PythonOperator):
             np.ascontiguousarray(boxes), chosen, self.args.nms_thresh, top if top > 0 else -1, bool(self.boxes.plus_one)
         )
         return boxes[keep], scores.ravel()[order[keep]]
+
+
+def _check_info(*sizes: Any) -> None:
+    """ShapeError unless all of these are finite numbers."""
+    for size in sizes:
+        if not np.isfinite(size).all():
+            raise ShapeError(f"im_info must hold finite numbers (height, width, scale), not {sizes[0].tolist()}")
 
 
 @register("BBoxTransform")
@@ -110,6 +118,7 @@ class BBoxTransform(PythonOperator):
 
     def _image(self, rois: np.ndarray, deltas: np.ndarray, info: np.ndarray) -> np.ndarray:
         scale = info[2]
+        _check_info(info, *info[:2] / scale if scale else (np.inf,))
         height, width = (int(float(v / scale) + 0.5) for v in info[:2])
         boxes = rois.copy()
         boxes[:, :4] /= scale

@@ -76,35 +76,38 @@ cdef int run_gather(sq_step* s) noexcept nogil:
     return SQ_OK
 
 
-cdef Step rows_step(int (*run)(sq_step*) noexcept nogil, str form, int64_t columns):
+cdef Step rows_step(int (*run)(sq_step*) noexcept nogil, str form, int64_t columns, bint batched):
+    """batched: the first dim counts rows (of a tensor of one dimension it is the row)."""
     cdef Step step = Step()
     cdef Rows* c = <Rows*>step.new_context(sizeof(Rows))
     c.format, c.columns = FORMATS[form], columns
     step.c.run = run
-    step.c.rows = 1
+    step.c.rows = batched
     return step
 
 
-def quantize_step(str form, int64_t columns, int bits, bint greedy, bint half) -> Step:
+def quantize_step(str form, int64_t columns, int bits, bint greedy, bint half, bint batched) -> Step:
     """Rows of so many float (or float16) values into a format of rowwise.h; without values the parameters alone."""
-    cdef Step step = rows_step(run_quantize, form, columns)
+    cdef Step step = rows_step(run_quantize, form, columns, batched)
     cdef Rows* c = <Rows*>step.c.ctx
     c.bits, c.greedy, c.half = bits, greedy, half
     step.kernel = "quantize_rows"
     return step
 
 
-def dequantize_step(str form, int64_t columns, bint half) -> Step:
+def dequantize_step(str form, int64_t columns, bint half, bint batched) -> Step:
     """And back."""
-    cdef Step step = rows_step(run_dequantize, form, columns)
+    cdef Step step = rows_step(run_dequantize, form, columns, batched)
     (<Rows*>step.c.ctx).half = half
+    if form == "apart":
+        step.c.rows = 3  # the parameters have as many rows
     step.kernel = "dequantize_rows"
     return step
 
 
 def gather_step(str form, int64_t columns) -> Step:
     """Rows that the second input names, as floats."""
-    cdef Step step = rows_step(run_gather, form, columns)
+    cdef Step step = rows_step(run_gather, form, columns, True)
     step.c.rows = 2
     step.kernel = "dequantize_rows"
     return step

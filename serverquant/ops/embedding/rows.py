@@ -65,7 +65,8 @@ class QuantizeRows(RowOperator):
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
         half = self.type.startswith("Half")
-        return _rowwise.quantize_step(self.form.name, ins[0].dims[-1], self.form.bits, self.greedy, half)
+        form, columns = self.form, ins[0].dims[-1]
+        return _rowwise.quantize_step(form.name, columns, form.bits, self.greedy, half, ins[0].ndim > 1)
 
 
 @register(
@@ -110,7 +111,7 @@ class DequantizeRows(RowOperator):
         return dtypes.FLOAT16 if self.half else dtypes.FLOAT, TENSOR
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
-        return _rowwise.dequantize_step(self.form.name, outs[0].dims[-1], self.half)
+        return _rowwise.dequantize_step(self.form.name, outs[0].dims[-1], self.half, ins[0].ndim > 1)
 
 
 @register("GatherFused8BitRowwise")
@@ -135,7 +136,7 @@ class QuantizeRowsApart(Operator):
         return (dtypes.UINT8 if i == 0 else dtypes.FLOAT), TENSOR
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
-        return _rowwise.quantize_step("apart", math.prod(ins[0].dims[1:]), 8, False, False)
+        return _rowwise.quantize_step("apart", math.prod(ins[0].dims[1:]), 8, False, False, True)
 
 
 @register("Rowwise8BitQuantizedToFloat")
@@ -148,4 +149,4 @@ class DequantizeRowsApart(Operator):
         return dtypes.FLOAT, TENSOR
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
-        return _rowwise.dequantize_step("apart", math.prod(ins[0].dims[1:]), False)
+        return _rowwise.dequantize_step("apart", math.prod(ins[0].dims[1:]), False, True)

@@ -9,7 +9,7 @@ import numpy as np
 from serverquant._base.errors import ArgumentError, OperatorError, ShapeError
 from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
-from serverquant.blobs.spec import Spec
+from serverquant.blobs.spec import TENSOR, Spec
 from serverquant.proto.wire import read_net
 from serverquant.runtime._plan import PythonStep, Step
 from serverquant.runtime.operator import Operator, PythonOperator
@@ -185,8 +185,8 @@ class ApplyLink(PythonOperator):
 
     def check_types(self, ins: list[Spec]) -> None:
         super().check_types(ins)
-        if dtypes.name(ins[1].dtype) == "string":
-            raise self.shape_error(ins, 1, "numbers")
+        if ins[1].kind != TENSOR or ins[1].dtype == dtypes.STRING:
+            self.expect(ins, 1, "float")
 
     def run(self, inputs: list[Any], outputs: list[Any]) -> None:
         link = Link(self.outputs[0], self.inputs[1], self.args.offset, self.args.window)
