@@ -78,9 +78,9 @@ class Raises(Fault):
 @register("Devours", inputs=0, outputs=1)
 class Devours(Fault):
     def run(self, inputs, outputs):
-        outputs[0] = np.ones(150 << 20, np.uint8)
+        outputs[0] = np.ones(40 << 20, np.uint8)
 
-child.SECONDS, child.GROWTH = 2, 100 << 20
+child.SECONDS, child.GROWTH = 4, 20 << 20
 child.main(*child.sys.argv[1:])
 """
 

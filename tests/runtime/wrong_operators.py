@@ -228,7 +228,8 @@ wrong("Relu: an Int8 tensor", op("Relu", "X"), DTypeError, '"X" (Int8 uint8 2)',
 wrong("Int8Relu: a float tensor", op("Int8Relu", "X"), DTypeError, '"X" (float 2)', "Int8", X=f32(2))
 wrong("Quantize: plain int8", op("Quantize", "X", engine="DNNLOWP"), DTypeError, '"X" (int8 2)', "Int8 tensor of uint8",
       X=np.ones(2, np.int8))
-wrong("PadImage: doubles", op("PadImage", "X", pad=1), DTypeError, '"X" (double 1x1x2x2)', "float", X=np.ones((1, 1, 2, 2)))
+wrong("PadImage: doubles", op("PadImage", "X", pad=1), DTypeError, '"X" (double 1x1x2x2)', "float",
+      X=np.ones((1, 1, 2, 2)))
 wrong("Add: shapes", op("Add", "X Z"), ShapeError, '"Z" (float 4)', "(2, 3)", X=f32(2, 3), Z=f32(4))
 wrong("Add: types", op("Add", "X Z"), DTypeError, '"Z" (int64 3)', "float", X=f32(3), Z=i64(1, 2, 3))
 wrong("Add: grows in place", op("Add", "X Z", "X"), ShapeError, '"X" (float 3)', "float 2x3", "same blob",
