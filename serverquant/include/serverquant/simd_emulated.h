@@ -80,6 +80,17 @@ static inline __m512i sq_mm512_srav_epi32(__m512i v, __m512i by) {
 }
 #define _mm512_srav_epi32(v, by) sq_mm512_srav_epi32(v, by)
 
+/* By halves. */
+static inline __m256i sq_mm512_cvtps_ph(__m512 v) {
+    float all[16];
+    uint16_t halves[16];
+    _mm512_storeu_ps(all, v);
+    for (int i = 0; i < 16; i += 8)
+        _mm_storeu_si128((__m128i*)(halves + i), _mm256_cvtps_ph(_mm256_loadu_ps(all + i), _MM_FROUND_TO_NEAREST_INT));
+    return _mm256_loadu_si256((const __m256i*)halves);
+}
+#define _mm512_cvtps_ph(v, rounding) sq_mm512_cvtps_ph(v) /* to nearest, the only one in use */
+
 static inline __m256i sq_mm256_maskz_loadu_epi8(uint32_t mask, const void* p) {
     uint8_t bytes[32] = {0};
     for (int i = 0; i < 32; i++)
