@@ -58,6 +58,14 @@ cdef int reshape_gather(sq_step* s, const sq_shape* const* inputs, sq_shape* con
     return SQ_OK
 
 
+def permutation_step() -> Step:
+    """As many slices along axis 0 as there are."""
+    cdef Step step = gather_step(0, False, False)
+    step.c.reshape = NULL
+    step.c.rows = 3
+    return step
+
+
 def gather_step(int axis, bint match_outer, bint wrap) -> Step:
     """Slices of input 0 along `axis` at the indices in input 1."""
     cdef Step step = Step()

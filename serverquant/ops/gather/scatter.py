@@ -29,7 +29,7 @@ class BatchPermutation(Movement):
         self.expect(ins, 1, "int32")
 
     def move(self, ins: list[Spec], outs: list[Spec]) -> Step:
-        return _gather.gather_step(0, False, False)
+        return _gather.permutation_step()
 
 
 @register("Scatter")
