@@ -83,7 +83,9 @@ class SigmoidCrossEntropy(PythonOperator):
             losses = losses * inputs[2]
         columns = inputs[0].shape[-1] if inputs[0].ndim else 1
         if outputs[0].size:
-            outputs[0][...] = (-sum_rows(losses.reshape(-1, columns)) / np.float32(columns)).reshape(outputs[0].shape)
+            sums = sum_rows(losses.reshape(outputs[0].size, columns))
+            with np.errstate(invalid="ignore"):  # rows without elements have no mean
+                outputs[0][...] = (-sums / np.float32(columns)).reshape(outputs[0].shape)
 
 
 @register("SoftmaxWithLoss")
