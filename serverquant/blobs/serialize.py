@@ -26,7 +26,8 @@ def to_message(blob: Blob, name: str) -> Any:
             return message
         if not hasattr(value, "to_blob"):
             raise DTypeError(f'blob "{blob.name}" holds a {type(value).__name__}, which cannot be serialized')
-        message.type, message.content = value.to_blob()
+        message = value.to_blob()
+        message.name = name
     elif blob.kind == INT8:
         message.type = "Int8TensorCPU"
         _fill_quantized(message.qtensor, blob, name)
@@ -51,7 +52,9 @@ def _fill_quantized(quantized: Any, blob: Blob, name: str) -> None:
 
 def feed_message(blob: Blob, message: Any) -> None:
     """Put the value of a BlobProto into a blob. ParseError for a type that nothing here reads."""
-    if message.HasField("tensor"):
+    if message.type in _READERS:
+        blob.feed_object(_READERS[message.type](message))
+    elif message.HasField("tensor"):
         blob.feed(to_numpy(message.tensor))
     elif message.HasField("qtensor"):
         quantized = message.qtensor
@@ -60,15 +63,12 @@ def feed_message(blob: Blob, message: Any) -> None:
     elif message.type == "std::string":
         blob.feed_object(message.content)
     else:
-        found = _READERS.get(message.type)
-        if found is None:
-            raise ParseError(f'blob "{message.name}" is serialized as a {message.type}, which is not known here')
-        blob.feed_object(found(message.content))
+        raise ParseError(f'blob "{message.name}" is serialized as a {message.type}, which is not known here')
 
 
 _READERS: dict[str, Any] = {}
 
 
 def add_reader(type_name: str, read: Any) -> None:
-    """`read(content)` makes the object of a BlobProto of that type; its own `to_blob()` gives (type, content)."""
+    """`read(message)` makes the object of a BlobProto of that type, which the object's `to_blob()` has given."""
     _READERS[type_name] = read

@@ -219,7 +219,7 @@ class PythonOperator(Operator):
                 if isinstance(old, Int8) and isinstance(new, Int8) and new.data is old.data:
                     blob.set_qparams(new.scale, new.zero_point)
                 elif new is not old:
-                    blob.feed(new)
+                    _put(blob, new)
                 elif new is None:
                     raise OperatorError(f'output {i} "{self.outputs[i]}" was not set: put an array into outputs[{i}]')
         except ServerquantError:
@@ -233,6 +233,14 @@ def _read(blob: Blob) -> Any:
         return blob.value
     value = blob.view()
     return Int8(value, np.float32(blob.scale), blob.zero_point) if blob.kind == INT8 else value
+
+
+def _put(blob: Blob, value: Any) -> None:
+    """Feed what is a tensor, or can be made one; keep any other object as it is."""
+    if hasattr(value, "__array__") or isinstance(value, (Int8, list, tuple, bool, int, float, complex, str, bytes)):
+        blob.feed(value)
+    else:
+        blob.feed_object(value)
 
 
 def _target(blob: Blob) -> Any:

@@ -16,8 +16,14 @@ from serverquant.proto.wire import read_net
 from serverquant.runtime.workspace import Workspace
 
 CONVS = [  # group, weights of a group, channels of a group, kernel
-    (1, 16, 8, (3, 3)), (1, 5, 3, (7, 7)), (1, 33, 40, (1, 1)), (3, 4, 5, (3, 2)), (8, 1, 1, (3, 3)),
-    (20, 1, 1, (5, 5)), (1, 70, 20, (2,)), (1, 4, 3, (2, 3, 2)),
+    (1, 16, 8, (3, 3)),
+    (1, 5, 3, (7, 7)),
+    (1, 33, 40, (1, 1)),
+    (3, 4, 5, (3, 2)),
+    (8, 1, 1, (3, 3)),
+    (20, 1, 1, (5, 5)),
+    (1, 70, 20, (2,)),
+    (1, 4, 3, (2, 3, 2)),
 ]
 
 

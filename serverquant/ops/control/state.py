@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from serverquant import proto
 from serverquant._base.errors import ArgumentError, DTypeError
 from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.serialize import add_reader
 from serverquant.blobs.spec import TENSOR, Spec
 from serverquant.ops.control import schema  # noqa: F401
+from serverquant.proto.tensors import from_numpy, to_numpy
 from serverquant.runtime._plan import PythonStep, Step
 from serverquant.runtime.operator import Operator, PythonOperator
 from serverquant.runtime.registry import register
@@ -23,7 +25,7 @@ class Counter:
     """A number that several threads may change."""
 
     # What Caffe2 calls it in files.
-    TYPE = "std::unique_ptr<caffe2::Counter<int64_t>>"
+    TYPE = "std::unique_ptr<Counter<int64_t>>"
 
     def __init__(self, count: int = 0):
         self._count = count
@@ -46,17 +48,14 @@ class Counter:
     def count(self) -> int:
         return self._count
 
-    def to_blob(self) -> tuple[str, bytes]:
-        from serverquant.proto import TensorProto
-
-        message = TensorProto(data_type=TensorProto.INT64, dims=[1], int64_data=[self._count])
-        return self.TYPE, message.SerializeToString()
+    def to_blob(self) -> Any:
+        message = proto.BlobProto(type=self.TYPE)
+        message.tensor.CopyFrom(from_numpy(np.array([self._count])))
+        return message
 
     @classmethod
-    def from_blob(cls, content: bytes) -> Counter:
-        from serverquant.proto import TensorProto
-
-        return cls(TensorProto.FromString(content).int64_data[0])
+    def from_blob(cls, message: Any) -> Counter:
+        return cls(int(to_numpy(message.tensor)[0]))
 
     def __repr__(self) -> str:
         return f"<counter at {self._count}>"

@@ -148,10 +148,24 @@ def test_dynamic_output_follows_every_run():
 def test_runs_follow_scales_weights_and_batches():
     case, other = Case("3x3"), Case("3x3")
     space = Workspace()
-    net = bind(space, "Int8Conv", {"X": case.x, "W": case.w, "B": case.b}, engine="DNNLOWP", order="NHWC", Y_scale=0.5,
-               Y_zero_point=90, **case.args)
-    for change in ({}, {"x": case.x._replace(scale=np.float32(0.05), zero_point=3)}, {"w": other.w}, {"b": other.b},
-                   {"x": case.x._replace(data=case.x.data[:1])}, {"x": case.x._replace(data=case.x.data[:0])}):
+    net = bind(
+        space,
+        "Int8Conv",
+        {"X": case.x, "W": case.w, "B": case.b},
+        engine="DNNLOWP",
+        order="NHWC",
+        Y_scale=0.5,
+        Y_zero_point=90,
+        **case.args,
+    )
+    for change in (
+        {},
+        {"x": case.x._replace(scale=np.float32(0.05), zero_point=3)},
+        {"w": other.w},
+        {"b": other.b},
+        {"x": case.x._replace(data=case.x.data[:1])},
+        {"x": case.x._replace(data=case.x.data[:0])},
+    ):
         for key, value in change.items():
             setattr(case, key, value)
             feed(space, key.upper(), value)
@@ -176,13 +190,22 @@ def test_depthwise_float_weights_saturate_as_in_caffe2(fix):
     w = -np.abs(case.floats()[1])
     p = choose_weight(w, "min_max")
     q = quantize(w, p)
-    got = run("Int8Conv", {"X": case.x, "W": w, "B": case.b}, engine="DNNLOWP", order="NHWC", Y_scale=0.5,
-              Y_zero_point=90, fix=fix, **case.args)
+    got = run(
+        "Int8Conv",
+        {"X": case.x, "W": w, "B": case.b},
+        engine="DNNLOWP",
+        order="NHWC",
+        Y_scale=0.5,
+        Y_zero_point=90,
+        fix=fix,
+        **case.args,
+    )
     lost = saturated(case, q)
     assert lost.any()
     acc = case.sums(q, p.zero_point, quantize_bias(case.b, case.x.scale * np.float32(p.scale)))
-    want = gemm.requant_f32((acc + (0 if fix else lost)).astype(np.int32),
-                            case.x.scale * np.float32(p.scale) / np.float32(0.5), 90)
+    want = gemm.requant_f32(
+        (acc + (0 if fix else lost)).astype(np.int32), case.x.scale * np.float32(p.scale) / np.float32(0.5), 90
+    )
     np.testing.assert_array_equal(got.data, want)
 
 
@@ -191,8 +214,14 @@ def test_depthwise_float_weights_saturate_as_in_caffe2(fix):
 def test_mobile(name, relu):
     case = Case(name)
     bias = Int8(RNG.integers(-5000, 5000, case.b.shape).astype(np.int32), np.float32(1), 0)
-    got = run("Int8ConvRelu" if relu else "Int8Conv", {"X": case.x, "W": case.w, "B": bias}, order="NHWC", Y_scale=0.5,
-              Y_zero_point=90, **case.args)
+    got = run(
+        "Int8ConvRelu" if relu else "Int8Conv",
+        {"X": case.x, "W": case.w, "B": bias},
+        order="NHWC",
+        Y_scale=0.5,
+        Y_zero_point=90,
+        **case.args,
+    )
     acc = case.sums((case.w.data.astype(np.int16) - 128).astype(np.int8), case.w.zero_point - 128, bias.data)
     ratio = case.x.scale * case.w.scale / np.float32(0.5)
     np.testing.assert_array_equal(got.data, gemm.requant_q31(acc, ratio, 90, 90 if relu else 0))

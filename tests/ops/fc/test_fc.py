@@ -69,8 +69,14 @@ def test_float_weights(by_row, fix):
 @pytest.mark.parametrize("by_row", [False, True])
 def test_packed(by_row):
     q, scales, zeros = quantized(FLOAT_W, by_row)
-    packed, bias = run("Int8FCPackWeight", {"W": FLOAT_W, "B": B}, ("P", "Q"), engine="DNNLOWP",
-                       in_scale=float(X.scale), quantize_channelwise=int(by_row))
+    packed, bias = run(
+        "Int8FCPackWeight",
+        {"W": FLOAT_W, "B": B},
+        ("P", "Q"),
+        engine="DNNLOWP",
+        in_scale=float(X.scale),
+        quantize_channelwise=int(by_row),
+    )
     np.testing.assert_array_equal(bias.data, bias_of(scales))
     assert (bias.scale, bias.zero_point) == (X.scale * scales[0], 0)
     want = gemm.requant_f32(sums(X, q, zeros, bias.data), X.scale * scales / SY, 90)
@@ -163,8 +169,11 @@ def test_refused(error, says, feeds, args):
 @pytest.mark.parametrize("engine", ["", "DNNLOWP"])
 @pytest.mark.parametrize(("n", "k"), [(0, 3), (3, 0)])
 def test_empty_weights_are_refused(n, k, engine):
-    feeds = {"X": X._replace(data=X.data[:, :k]), "W": W._replace(data=np.zeros((n, k), np.uint8)),
-             "B": INT_B._replace(data=np.zeros(n, np.int32))}
+    feeds = {
+        "X": X._replace(data=X.data[:, :k]),
+        "W": W._replace(data=np.zeros((n, k), np.uint8)),
+        "B": INT_B._replace(data=np.zeros(n, np.int32)),
+    }
     with pytest.raises(ShapeError, match='"W"'):
         run("Int8FC", feeds, engine=engine, Y_scale=0.5)
 

@@ -83,10 +83,12 @@ def step_net():
     """s = w * s + x, and the number of the step beside it."""
     net = core.Net("cell")
     net.AddExternalInput("x_t", "s_prev", "w", "timestep")
-    net.Proto().op.extend([
-        core.CreateOperator("Mul", ["s_prev", "w"], ["scaled"]),
-        core.CreateOperator("Add", ["scaled", "x_t"], ["s"]),
-    ])
+    net.Proto().op.extend(
+        [
+            core.CreateOperator("Mul", ["s_prev", "w"], ["scaled"]),
+            core.CreateOperator("Add", ["scaled", "x_t"], ["s"]),
+        ]
+    )
     net.AddExternalOutput("s")
     return net.Proto()
 

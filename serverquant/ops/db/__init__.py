@@ -1,0 +1,1 @@
+"""Blobs to and from files."""

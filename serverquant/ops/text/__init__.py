@@ -1,0 +1,1 @@
+"""Strings, and dictionaries that live in blobs: numpy and Python bodies."""
