@@ -12,7 +12,7 @@ from serverquant.blobs.spec import TENSOR, Spec
 from serverquant.kernels.reduce import _reduce
 from serverquant.kernels.unary import _unary
 from serverquant.ops._numeric import log, power
-from serverquant.ops._types import NUMBERS, REALS, expect_alike
+from serverquant.ops._types import NUMBERS, REALS, expect_alike, expect_plain
 from serverquant.ops.eltwise.schema_more import sum_like_parts
 from serverquant.runtime.operator import PythonOperator
 from serverquant.runtime.registry import register
@@ -289,10 +289,11 @@ class SumReduceLike(PythonOperator):
 
     def check_types(self, ins: list[Spec]) -> None:
         self.expect(ins, 0, *REALS)
+        expect_plain(self, ins, 1)
 
     def run(self, inputs: list[Any], outputs: list[Any]) -> None:
         a, b = inputs
-        pre, mid, post = (1, 1, a.size) if b.size == 1 else sum_like_parts(self, [Spec(a.shape), Spec(b.shape)])
+        pre, mid, post = sum_like_parts(self, [Spec(a.shape), Spec(b.shape)])
         kernel = "reduce_sum_f32" if a.dtype == np.float32 else "reduce_sum_f64"
         rows = _reduce.py_reduce(kernel, a.reshape(pre * mid, post, 1))
         outputs[0] = _reduce.py_reduce(kernel, rows.reshape(1, pre, mid)).reshape(b.shape)

@@ -7,7 +7,7 @@ from typing import Any
 
 from serverquant._base.errors import ArgumentError
 from serverquant.blobs.spec import Spec
-from serverquant.ops.eltwise.broadcast import old_axis
+from serverquant.ops.eltwise.broadcast import old_rule
 from serverquant.runtime.registry import declare
 from serverquant.runtime.schema import MANY, Arg, axis_of, same_as_first
 
@@ -83,17 +83,11 @@ def square_root_shape(op: Any, ins: list[Spec]) -> list[Dims]:
 
 def sum_like_parts(op: Any, ins: list[Spec]) -> tuple[int, int, int]:
     """Input 0 as (before, what stays, behind)."""
-    a, b = ins[0].dims, ins[1].dims
-    axis = old_axis(op)
-    axis = len(a) - len(b) if axis == -1 else axis
-    if not 0 <= axis <= len(a) - len(b) or a[axis : axis + len(b)] != b:
-        raise op.shape_error(ins, 1, f"dims of input 0, {a}, from axis {axis} on")
-    return math.prod(a[:axis]), math.prod(b), math.prod(a[axis + len(b) :])
+    return (1, 1, ins[0].size) if ins[1].size == 1 else old_rule(op, ins)
 
 
 def sum_like_shape(op: Any, ins: list[Spec]) -> list[Dims]:
-    if ins[1].size != 1:
-        sum_like_parts(op, ins)
+    sum_like_parts(op, ins)
     return [ins[1].dims]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,16 @@ def counted(places: np.ndarray, bins: int) -> np.ndarray:
 class Histogram(OfAllElements):
     """Counts between given borders."""
 
+    def setup(self) -> None:
+        # Caffe2's words, by which callers tell the cases apart.
+        edges = self.args.bin_edges
+        if len(edges) < 2:
+            raise ArgumentError(
+                f"Number of bin edges must be greater than or equal to 2: argument bin_edges has {len(edges)}"
+            )
+        if any(b <= a for a, b in pairwise(edges)):
+            raise ArgumentError(f"bin_edges must be a strictly increasing sequence of values, not {list(edges)}")
+
     def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
         return dtypes.INT64, TENSOR
 
@@ -48,7 +59,9 @@ class SelfBinningHistogram(OfAllElements):
 
     def setup(self) -> None:
         if self.args.num_bins < 1:
-            raise ArgumentError(f"argument num_bins is {self.args.num_bins}, but must be at least 1")
+            raise ArgumentError(
+                f"Number of bins must be greater than or equal to 1. Argument num_bins is {self.args.num_bins}"
+            )
         if self.args.bin_spacing not in ("linear", "logarithmic"):
             raise ArgumentError(f"argument bin_spacing must be linear or logarithmic, not {self.args.bin_spacing!r}")
         if not self.args.logspace_start > 0:

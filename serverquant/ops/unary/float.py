@@ -147,9 +147,10 @@ class Mod(Operator):
     takes = "int32|int64"
 
     def setup(self) -> None:
-        if self.args.divisor == 0:
+        self.divisor = self.definition.arguments.int("divisor", 0, bits=64)
+        if self.divisor == 0:
             raise ArgumentError("needs argument divisor, which must not be 0")
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
         flag = self.args.sign_follow_divisor
-        return _unary.map_step(kernel_of("mod", ins[0]), n=self.args.divisor, flag=flag)
+        return _unary.map_step(kernel_of("mod", ins[0]), n=self.divisor, flag=flag)

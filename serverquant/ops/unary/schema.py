@@ -82,7 +82,7 @@ declare(
     inputs=1,
     inplace=[(0, 0)],
     args=[
-        Arg("divisor", "int", 0, "not 0"),
+        Arg("divisor", "payload", 0, "an integer of 64 bits, not 0"),
         Arg("sign_follow_divisor", "bool", False, "the rest has the divisor's sign, not X's"),
     ],
     shape=same_as_first,

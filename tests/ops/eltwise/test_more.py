@@ -125,6 +125,7 @@ def test_sum_reduce_like():
     ):
         got = run("SumReduceLike", {"A": a, "B": np.zeros(shape, F)}, **arguments)
         np.testing.assert_array_equal(got, a.sum(axis=axes))
+    assert run("SumReduceLike", {"A": a, "B": np.zeros((1, 3, 1), F)}).ravel().tolist() == a.sum(axis=(0, 2)).tolist()
     assert run("SumReduceLike", {"A": a, "B": np.zeros((1,), F)}).tolist() == [276]
     with pytest.raises(ServerquantError, match="from axis"):
         run("SumReduceLike", {"A": a, "B": np.zeros((3,), F)})

@@ -16,8 +16,8 @@ F = np.float32
 def test_histogram(dtype):
     x, y = np.array([[-1, 0, 0.5], [1, 1.5, 2]], dtype), np.array([2.5, 0.25], dtype)
     assert run("Histogram", {"X": x, "Z": y}, bin_edges=[0.0, 1.0, 2.0]).tolist() == [3, 2]
-    for edges in ([1.0], [0.0, 0.0], [1.0, 0.0]):
-        with pytest.raises(ArgumentError, match="rising order"):
+    for edges, says in (([1.0], "greater than or equal to 2"), ([0.0, 0.0], "increasing"), ([1.0, 0.0], "increasing")):
+        with pytest.raises(ArgumentError, match=says):
             run("Histogram", {"X": x}, bin_edges=edges)
 
 

@@ -84,6 +84,13 @@ def test_bad_arguments(name, arguments, says):
     assert says in str(caught.value)
 
 
+def test_mod():
+    x = np.int64([7, -7, 2**40])
+    assert run("Mod", {"X": x}, divisor=3).tolist() == [1, -1, 1]
+    assert run("Mod", {"X": x}, divisor=-3, sign_follow_divisor=1).tolist() == [-2, -1, -2]
+    assert run("Mod", {"X": x}, divisor=2**40 + 1).tolist() == x.tolist()
+
+
 def test_is_nan():
     y = run("IsNaN", {"X": np.float32([1, np.nan, np.inf])})
     assert y.dtype == np.uint8
