@@ -19,7 +19,7 @@ from serverquant.runtime.infer import Inferred, known_blobs, walk
 from serverquant.runtime.nets import net_class
 from serverquant.runtime.nets.dag import DagNet
 from serverquant.runtime.nets.passes import Folded
-from serverquant.runtime.nets.planned import PlannedNet
+from serverquant.runtime.nets.planned import PlannedDagNet, PlannedNet
 from serverquant.runtime.nets.simple import SimpleNet
 from serverquant.runtime.observe import Observer
 from serverquant.runtime.planner import SMALL
@@ -40,7 +40,7 @@ class Predictor:
     inputs, outputs: names of the blobs that a call takes and gives.
 
     keep_blobs: inner blobs stay after a call, for `fetch`. Without it they share memory, and what no output needs is
-    not computed (docs/nets.md). A net of a dag type keeps them anyway.
+    not computed (docs/nets.md).
     keep_weights: with False, weights that are packed for their operators exist in that form alone (`fetch` unpacks),
     and those that the net does not read are gone.
     """
@@ -131,11 +131,11 @@ class Predictor:
 
     def _bind(self, space: Workspace) -> SimpleNet:
         kind = net_class(self._file)
-        if issubclass(kind, DagNet):
-            return kind(self._file, space, True)
+        threaded = issubclass(kind, DagNet)
         if self._keep_blobs:
-            return SimpleNet(self._file, space, True)
-        return PlannedNet(self._file, space, True, self.outputs, self._weights.names(), self._folded)
+            return (kind if threaded else SimpleNet)(self._file, space, True)
+        planned = PlannedDagNet if threaded else PlannedNet
+        return planned(self._file, space, True, self.outputs, self._weights.names(), self._folded)
 
     @property
     def net(self) -> SimpleNet:

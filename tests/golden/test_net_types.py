@@ -11,6 +11,8 @@ import serverquant
 from serverquant.blobs.spec import INT8, TENSOR
 from serverquant.proto import NetDef
 from serverquant.runtime import _dag
+from serverquant.runtime.nets import TYPES
+from serverquant.runtime.nets.planned import PlannedDagNet
 from serverquant.runtime.workspace import Workspace
 
 NETS = [case for case in run.chosen("^net_") if not case.error]
@@ -37,8 +39,10 @@ def same(one: corpus.Value, other: corpus.Value) -> bool:
 
 
 @pytest.mark.parametrize("case", NETS, ids=lambda case: case.id)
-def test_planned(case):
-    for one, other in zip(blobs_of(case, "simple"), blobs_of(case, "planned"), strict=True):
+@pytest.mark.parametrize("kind", ["planned", "planned dag"])
+def test_planned(case, kind, monkeypatch):
+    monkeypatch.setitem(TYPES, "planned dag", PlannedDagNet)
+    for one, other in zip(blobs_of(case, "simple"), blobs_of(case, kind), strict=True):
         assert set(NetDef.FromString(case.net).external_output) <= other.keys() <= one.keys()
         assert not [name for name in other if not same(one[name], other[name])]
 

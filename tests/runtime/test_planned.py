@@ -13,7 +13,8 @@ from serverquant._base.errors import MissingBlobError, ServerquantError
 from serverquant.blobs._blob import Blob
 from serverquant.proto import NetDef
 from serverquant.proto.wire import read_net
-from serverquant.runtime.nets.planned import PlannedNet
+from serverquant.runtime import _dag
+from serverquant.runtime.nets.planned import PlannedDagNet, PlannedNet
 from serverquant.runtime.nets.simple import SimpleNet
 from serverquant.runtime.workspace import Workspace
 
@@ -23,14 +24,14 @@ def add(net, type_, inputs, outputs, **args):
     return outputs[0]
 
 
-def pair(net, feeds, **how):
+def pair(net, feeds, planned=PlannedNet, **how):
     """The net on two workspaces: simple, and planned."""
     made = []
-    for kind in (SimpleNet, PlannedNet):
+    for kind in (SimpleNet, planned):
         space = Workspace()
         for name, value in feeds.items():
             space.create(name).feed(value)
-        made.append((space, kind(read_net(net), space, **(how if kind is PlannedNet else {}))))
+        made.append((space, kind(read_net(net), space, **(how if kind is planned else {}))))
     return made
 
 
@@ -61,6 +62,11 @@ SHAPES = {"a": (4, 8), "b": (1, 8), "c": (8,), "d": (4, 1)}
 
 def with_rows(shape, rows: int):
     return tuple(rows if d == 4 else d for d in shape)
+
+
+@serverquant.register("PlannedTestOpen", replace=True)
+def unknown_shape(x):
+    return x * np.float32(0.5)
 
 
 def broadcast(one, other):
@@ -94,7 +100,8 @@ def random_net(seed: int, steps: int = 40) -> NetDef:
                 add(net, "Add" if kind == 1 else "Mul", [x, y], [out])
                 floats[out] = found
         elif kind in (3, 4):
-            add(net, "Copy", [x], [out]) if kind == 3 else add(net, "Clip", [x], [out], min=-1.0, max=1.5)
+            copies = ({"type_": "Copy"}, {"type_": "Clip", "min": -1.0, "max": 1.5}, {"type_": "PlannedTestOpen"})
+            add(net, inputs=[x], outputs=[out], **rng.choice(copies))
             floats[out] = floats[x]
         elif kind == 5 and wide:
             add(net, "Concat", [x, x], [out, f"split{step}"], axis=1)
@@ -122,12 +129,22 @@ def random_feeds(seed: int, rows: int):
     return {name: rng.normal(size=with_rows(shape, rows)).astype(np.float32) for name, shape in SHAPES.items()}
 
 
-def test_the_outputs_of_simple():
+@pytest.fixture
+def _all_threads():
+    _dag.force_threads(True)
+    yield
+    _dag.force_threads(False)
+
+
+@pytest.mark.parametrize("kind", [PlannedNet, PlannedDagNet])
+@pytest.mark.usefixtures("_all_threads")
+def test_the_outputs_of_simple(kind):
     saved = total = 0
-    for seed in range(150):
+    for seed in range(120):
         net = random_net(seed)
+        net.num_workers = 3
         first, *others = (random_feeds(seed + rows, rows) for rows in ROWS)
-        planned = check(net, first, 2, others)
+        planned = check(net, first, 2, others, planned=kind)
         saved += len(net.op) - len(planned.operators)
         total += len(net.op)
     assert 0 < saved < total
@@ -139,6 +156,20 @@ def test_memory_of_a_chain_is_two_places():
         add(net, "Transpose", ["x" if i == 0 else f"t{i - 1}"], ["y" if i == 11 else f"t{i}"], axes=[1, 0])
     planned = check(net, {"x": np.ones((100, 200), np.float32)})
     assert planned.inner_bytes == 2 * 100 * 200 * 4
+
+
+def test_on_threads_branches_share_no_memory():
+    """Two chains beside each other need two places each; one behind the other three in all."""
+    net = NetDef(name="branches", num_workers=2, external_input=["x"], external_output=["y"])
+    for branch in "ab":
+        for i in range(6):
+            source = "x" if i == 0 else f"{branch}{i - 1}"
+            add(net, "Transpose", [source], [f"{branch}{i}"], axes=[1, 0])
+    add(net, "Add", ["a5", "b5"], ["y"])
+    feeds = {"x": np.ones((10, 20), np.float32)}
+    each = 10 * 20 * 4
+    assert check(net, feeds).inner_bytes == 3 * each
+    assert check(net, feeds, planned=PlannedDagNet).inner_bytes == 4 * each
 
 
 def test_operators_work_in_place_where_they_may():

@@ -39,12 +39,13 @@ class DagNet(SimpleNet):
         found = dependencies(self.operators, set(self.external_inputs))
         order = in_order(found, self.operators)
         self.waits, self.ancestors = reduced(found, order)
+        self._index = {operator: i for i, operator in enumerate(self.operators)}
         return order
 
     def _fill(self, pending: Sequence[int]) -> Plan:
         plan = DagPlan(self.workers)
         Planner(self, plan, self.waits).build(pending)
-        indices = [operator.definition.index for operator in plan.operators]
+        indices = [self._index[operator] for operator in plan.operators]
         step_of = {index: step for step, index in enumerate(indices)}
         waits = [sorted(step_of[w] for w in self.waits[index] if w in step_of) for index in indices]
         plan.link(waits, self._python_at_once(plan, indices))

@@ -7,13 +7,15 @@ free place of the best size; or a new one. Places are found at the first plan, b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import INT8, TENSOR, Spec
 from serverquant.blobs.store import BlobStore
 from serverquant.proto.wire import NetFile
+from serverquant.runtime.nets.dag import DagNet
 from serverquant.runtime.nets.graph import Graph, Node, Value, graph_of, unread
 from serverquant.runtime.nets.passes import PASSES, Folded, blobs
 from serverquant.runtime.nets.simple import SimpleNet
@@ -55,7 +57,10 @@ class PlannedNet(SimpleNet):
         made = {name for operator in self.operators for name in operator.outputs}
         self._bind_kept(made)
         self.operators = [node.operator for node in self.nodes]
-        self._places = Places(self.nodes)
+        self._places = Places(self.nodes, self._is_behind)
+
+    def _is_behind(self, first: int, then: int) -> bool:
+        return first < then
 
     def _bind_constants(self, graph: Graph) -> None:
         for node in graph.nodes:
@@ -106,20 +111,35 @@ class PlannedNet(SimpleNet):
         return self._places.nbytes if self.nodes else 0
 
 
-class Places:
-    """Which inner value of some nodes lives where."""
+class PlannedDagNet(PlannedNet, DagNet):
+    """The same on several threads: a place is free for an operator when all who used it are among those that it waits
+    for, one way or another."""
 
-    def __init__(self, nodes: list[Node]):
-        self.nodes = nodes
-        self._last = last_uses(nodes)
-        self._free: list[Blob] = []
-        self._sizes: dict[Blob, int] = {}  # of the places that values share
+    def _is_behind(self, first: int, then: int) -> bool:
+        return bool(self.ancestors[then] >> first & 1)
+
+
+@dataclass(eq=False)
+class Place:
+    """Memory that values take in turns. users: the nodes that write or read the one that has it now."""
+
+    blob: Blob
+    users: set[int]
+    nbytes: int = 0
+
+
+class Places:
+    """Which inner value of some nodes lives where. behind(a, b): whether node b runs after node a is done."""
+
+    def __init__(self, nodes: list[Node], behind: Callable[[int, int], bool]):
+        self.nodes, self.behind = nodes, behind
+        self._users = users_of(nodes)
+        self._places: dict[Blob, Place] = {}
         self._shared: dict[Value, Value] = {}  # values in place of an input -> that input
-        self._settled = 0  # nodes
 
     @property
     def nbytes(self) -> int:
-        return sum(self._sizes.values())
+        return sum(place.nbytes for place in self._places.values())
 
     def settle(self, index: int, ins: list[Spec], outs: list[Spec]) -> bool:
         """Give the node's outputs their places, at the first time. True if one had to move: shapes that it was not
@@ -133,54 +153,45 @@ class Places:
                 del self._shared[value]
                 value.blob = Blob(value.name)
                 moved = True
-        if index == self._settled:
-            self._settled += 1
-            self._release(node, index)
         return moved
 
     def _place(self, node: Node, index: int, j: int, ins: list[Spec], spec: Spec) -> Blob:
+        blob = Blob(node.outputs[j].name)
         if spec.kind not in (TENSOR, INT8) or spec.dtype == dtypes.STRING:
-            return Blob(node.outputs[j].name)
-        blob = self._in_place(node, index, j, ins, spec) or self._best_free(spec.nbytes)
-        if blob is None:
-            blob = Blob(node.outputs[j].name)
-        self._sizes[blob] = max(self._sizes.get(blob, 0), spec.nbytes)
-        return blob
+            return blob
+        place = self._in_place(node, index, j, ins, spec) or self._best_free(index, spec.nbytes)
+        if place is None:
+            place = self._places[blob] = Place(blob, set())
+        place.users = self._users[node.outputs[j]]
+        place.nbytes = max(place.nbytes, spec.nbytes)
+        return place.blob
 
-    def _in_place(self, node: Node, index: int, j: int, ins: list[Spec], spec: Spec) -> Blob | None:
+    def _in_place(self, node: Node, index: int, j: int, ins: list[Spec], spec: Spec) -> Place | None:
         """The place of an input that nobody reads later, if the operator may write there and needs just as much."""
         rules = node.operator.schema.inplace
         for i, out in () if isinstance(rules, str) else rules:
             if out != j or i >= len(node.inputs) or not ins[i].with_dims(spec.dims).same_type(spec):
                 continue
-            if ins[i].nbytes != spec.nbytes:
-                continue
             value = node.inputs[i]
-            taken = any(other.blob is value.blob for other in node.outputs)
-            if self._ends(value, index) and node.inputs.count(value) == 1 and not taken:
+            place = self._places.get(value.blob) if value.blob else None
+            if place is None or ins[i].nbytes != spec.nbytes or node.inputs.count(value) > 1:
+                continue
+            others = place.users - {index}
+            if place.users is self._users[origin(value)] and self._all_behind(others, index):
                 self._shared[node.outputs[j]] = value
-                return value.blob
+                return place
         return None
 
-    def _ends(self, value: Value, index: int) -> bool:
-        """Whether this node is the last to need the value's place."""
-        return value.blob in self._sizes and self._last.get(origin(value)) == index
+    def _all_behind(self, users: set[int], index: int) -> bool:
+        return all(self.behind(user, index) for user in users)
 
-    def _best_free(self, nbytes: int) -> Blob | None:
-        """The smallest free place that is large enough, else the largest."""
-        enough = [blob for blob in self._free if self._sizes[blob] >= nbytes]
-        if not self._free:
-            return None
-        blob = min(enough, key=self._sizes.__getitem__) if enough else max(self._free, key=self._sizes.__getitem__)
-        self._free.remove(blob)
-        return blob
-
-    def _release(self, node: Node, index: int) -> None:
-        for value in dict.fromkeys([*node.inputs, *node.outputs]):
-            blob = value.blob
-            taken = any(other.blob is blob for other in node.outputs if not self._ends(other, index))
-            if blob is not None and self._ends(value, index) and not taken and blob not in self._free:
-                self._free.append(blob)
+    def _best_free(self, index: int, nbytes: int) -> Place | None:
+        """The smallest place that is free by then and large enough, else the largest free one."""
+        free = [place for place in self._places.values() if self._all_behind(place.users, index)]
+        enough = [place for place in free if place.nbytes >= nbytes]
+        if enough:
+            return min(enough, key=lambda place: place.nbytes)
+        return max(free, key=lambda place: place.nbytes, default=None)
 
 
 def _fits(out: Spec, into: Spec) -> bool:
@@ -194,10 +205,10 @@ def origin(value: Value) -> Value:
     return value
 
 
-def last_uses(nodes: list[Node]) -> dict[Value, int]:
-    """Index of the last node that reads or writes each place that the net gives, by its first value."""
-    last: dict[Value, int] = {}
+def users_of(nodes: list[Node]) -> dict[Value, set[int]]:
+    """The nodes that write or read each place that the net gives, by its first value."""
+    users: dict[Value, set[int]] = {}
     for index, node in enumerate(nodes):
         for value in (*node.inputs, *node.outputs):
-            last[origin(value)] = index
-    return last
+            users.setdefault(origin(value), set()).add(index)
+    return users
