@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "rotated.h"
+#include "serverquant/elementary.h"
 
 /* Boxes laid out by column, so that the compiler compares many at once. `area` is there for rotated ones too. */
 typedef struct {
@@ -84,7 +85,7 @@ long long sq_nms(const sq_boxes* b, const int32_t* order, long long n, float thr
 
 static float weight_of(float overlap, int method, float sigma, float threshold) {
     if (method == SQ_NMS_LINEAR) return overlap > threshold ? (float)(1.0 - overlap) : 1.0f;
-    return (float)exp(-1.0 * overlap * overlap / sigma);
+    return (float)sq_exp_d(-1.0 * overlap * overlap / sigma);
 }
 
 static long long best_of(const float* scores, const int32_t* pending, long long n) {

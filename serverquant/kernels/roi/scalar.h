@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "roi.h"
+#include "serverquant/elementary.h"
 
 /* A RoI on the map. Rotated ones are sampled around their centre. */
 typedef struct {
@@ -42,7 +43,7 @@ SQ_INLINE void sq_roi_locate(const sq_roi_job* j, long long n, sq_roi_place* p) 
         const float theta = (float)(roi[4] * 3.14159265358979323846 / 180.0);
         width = roi[2] * scale, height = roi[3] * scale;
         p->center_w = first_w, p->center_h = first_h;
-        p->cosine = (float)cos((double)theta), p->sine = (float)sin((double)theta);
+        p->cosine = sq_cos(theta), p->sine = sq_sin(theta);
     } else {
         width = roi[2] * scale - offset - first_w, height = roi[3] * scale - offset - first_h;
     }

@@ -89,7 +89,7 @@ static void SQ_NAME(segment_log_exp)(const sq_segment_job* j, long long s, int m
         for (long long i = j->offsets[s]; i < j->offsets[s + 1]; i++)
             sum += sq_exp(sq_segment_row(j, sq_segment_entry(j, i))[c] - y[c]);
         if (mean) sum /= count;
-        y[c] += (float)log((double)sum);
+        y[c] += sq_log(sum);
     }
 }
 

@@ -5,9 +5,8 @@
 #include <float.h>
 #include <math.h>
 
-#include "../softmax/softmax.h"
-#include "../softmax/scalar.h"
 #include "segment.h"
+#include "serverquant/elementary.h"
 
 SQ_INLINE long long sq_segment_entry(const sq_segment_job* j, long long i) { return j->order ? j->order[i] : i; }
 

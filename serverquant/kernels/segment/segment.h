@@ -9,7 +9,7 @@
  *   segment_max_f32            the largest; a NaN stays if it came first. 0 for no positions
  *   segment_range_mean_f32     y = 0; y += f32(x / count)
  *   segment_range_max_f32      the largest, starting from the lowest float: NaN never wins
- *   segment_log_sum_exp_f32    log(sum(exp(x - m))) + m, m as in range_max; with our exponential, and the logarithm in double
+ *   segment_log_sum_exp_f32    log(sum(exp(x - m))) + m, m as in range_max; our exponential and logarithm
  *   segment_log_mean_exp_f32   the same with the sum divided by count
  */
 #ifndef SERVERQUANT_SEGMENT_H

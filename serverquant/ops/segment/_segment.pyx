@@ -3,6 +3,7 @@ from libc.stdint cimport int32_t, int64_t
 
 from serverquant.blobs._blob cimport SQ_OK, next_spec, respec, sq_shape, sq_step, sq_tensor
 from serverquant.kernels.segment._segment cimport reduce_segments, sq_segment_job
+from serverquant.ops._native cimport index_at, product, set_size
 from serverquant.runtime._plan cimport Step, fail
 
 from serverquant.kernels.segment._segment import NAMES
@@ -19,14 +20,6 @@ cdef struct Segments:
     Grouping grouping
     int weights, rows, groups       # which inputs these are; 0: not there
     int64_t wanted                  # number of segments; -1: it follows from the ids
-
-
-cdef int64_t product(const sq_shape* shape, int begin) noexcept nogil:
-    cdef int64_t p = 1
-    cdef int i
-    for i in range(begin, shape.ndim):
-        p *= shape.dims[i]
-    return p
 
 
 cdef int count_segments(sq_step* s, const int32_t* ids, int64_t n, int64_t* segments) noexcept nogil:
@@ -101,7 +94,7 @@ cdef void group(const int32_t* ids, int64_t n, int64_t segments, int64_t* offset
 cdef int check_rows(sq_step* s, const sq_tensor* rows, int64_t limit) noexcept nogil:
     cdef int64_t i, row
     for i in range(rows.shape.size):
-        row = (<int32_t*>rows.data)[i] if rows.shape.item_bytes == 4 else (<int64_t*>rows.data)[i]
+        row = index_at(rows, i)
         if row < 0 or row >= limit:
             return fail(s, "index %lld at position %lld is out of range for %lld rows of data", <long long>row,
                         <long long>i, <long long>limit)
@@ -118,7 +111,7 @@ cdef int run_segments(sq_step* s) noexcept nogil:
     cdef sq_segment_job job
     cdef int64_t* offsets
     cdef int64_t* order = NULL
-    job.columns = product(&data.shape, 1)
+    job.columns = product(data.shape.dims, 1, data.shape.ndim)
     if count_segments(s, ids, n, &segments) != SQ_OK:
         return -1
     if c.grouping != LENGTHS and c.wanted < 0 and set_segments(s, segments, job.columns, n) != SQ_OK:
@@ -149,7 +142,7 @@ cdef int reshape_lengths(sq_step* s, const sq_shape* const* inputs, sq_shape* co
     if c.weights and inputs[c.weights].dims[0] != inputs[0].dims[0]:
         return 1
     outputs[0].dims[0] = inputs[c.groups].dims[0]
-    outputs[0].size = product(outputs[0], 0)
+    set_size(outputs[0])
     return SQ_OK
 
 
