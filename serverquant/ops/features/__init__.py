@@ -1,0 +1,1 @@
+"""Features of examples: merged into maps, put into buckets, normalised. Python steps: numpy over whole arrays."""
