@@ -66,8 +66,8 @@ class NGramFromCategorical(PythonOperator):
             raise ArgumentError(f"argument col_ids {self.args.col_ids} must name columns, none of them negative")
         if len(limits) != len(self.args.col_ids) or min(limits) <= 0 or sum(limits) != len(values):
             raise ArgumentError(
-                f"argument categorical_limits {limits} must have a positive number for each of {len(self.args.col_ids)} "
-                f"columns, which add up to the {len(values)} numbers in vals"
+                f"argument categorical_limits {limits} must have a positive number for each of the "
+                f"{len(self.args.col_ids)} columns, which add up to the {len(values)} numbers in vals"
             )
         self.digits: list[dict[int, int]] = []
         base, begin = 1, 0

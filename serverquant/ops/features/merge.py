@@ -101,7 +101,7 @@ class SingleScalar(Single):
 class SingleList(Single):
     """A list an example."""
 
-    kinds = ("int32", "value", "bool")
+    kinds: tuple[str, ...] = ("int32", "value", "bool")
 
     def run(self, inputs: list[Any], outputs: list[Any]) -> None:
         groups = self.grouped(inputs)
@@ -155,7 +155,7 @@ class MultiScalar(Multi):
 class MultiList(Multi):
     """Lists."""
 
-    kinds = ("int32", "int64", "int32", "value")
+    kinds: tuple[str, ...] = ("int32", "int64", "int32", "value")
 
     def run(self, inputs: list[Any], outputs: list[Any]) -> None:
         groups = self.grouped(inputs)

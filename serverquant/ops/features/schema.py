@@ -32,8 +32,8 @@ for _kind, (_in, _out) in KINDS.items():
         inputs=(len(_in) + 1, MANY),
         outputs=2 + len(_out),
         args=[FEATURE_IDS],
-        doc=f"Features that are a {_kind.lower()} each, merged: for each example the ids of the features it has, and these.",
-        in_doc=[*(f"{text}, for each example that has the feature" if "all" in text else text for text in _in), PRESENCE],
+        doc=f"Features that are a {_kind.lower()} each, merged: for each example the ids of those it has, and these.",
+        in_doc=[*(f"{text} of the examples that have it" if "all" in text else text for text in _in), PRESENCE],
         out_doc=[*KEYS_OUT, *_out],
     )
     _values = _in if _kind == "Scalar" else [_in[0].replace("in_lengths", "in_values_lengths"), *_in[1:]]
@@ -131,7 +131,7 @@ declare(
         Arg("vals", "ints", [], "these values, column by column"),
     ],
     shape=rows_dims,
-    doc="One number for the values of several columns: their places among the values, as digits. Others count as place 0.",
+    doc="One number for several columns: the places of their values among vals, as digits. Others count as place 0.",
     in_doc=["features: float, n x columns"],
     out_doc=["output: int64, n"],
 )

@@ -6,6 +6,8 @@ import numpy as np
 
 from serverquant._base.errors import ShapeError
 
+LENGTH_MAX = 1 << 40
+
 
 def checked(lengths: np.ndarray, rows: int | None = None, most: int | None = None) -> np.ndarray:
     """The lengths; ShapeError if one is negative, or if they do not add up to `rows`, or to more than `most`."""
@@ -13,12 +15,26 @@ def checked(lengths: np.ndarray, rows: int | None = None, most: int | None = Non
     if out.size and out.min() < 0:
         at = int(np.flatnonzero(out < 0)[0])
         raise ShapeError(f"length {out[at]} at position {at} is negative")
+    if out.size and out.max() > LENGTH_MAX:
+        at = int(np.flatnonzero(out > LENGTH_MAX)[0])
+        raise ShapeError(f"length {out[at]} at position {at} is too large")
     total = int(out.sum())
     if rows is not None and total != rows:
         raise ShapeError(f"the lengths add up to {total}, but there are {rows} rows")
     if most is not None and total > most:
         raise ShapeError(f"the lengths add up to {total}, but there are only {most} rows")
     return out
+
+
+ELEMENTS_MAX = 1 << 28  # of an output whose size is a few numbers' say
+
+
+def bounded(lengths: np.ndarray, columns: int = 1) -> np.ndarray:
+    """The lengths; ShapeError if so many rows would be out of all proportion."""
+    rows = int(lengths.sum())
+    if rows * max(columns, 1) > ELEMENTS_MAX:
+        raise ShapeError(f"the lengths add up to {rows} rows of {columns} elements; at most {ELEMENTS_MAX} are made")
+    return lengths
 
 
 def within(indices: np.ndarray, count: int, what: str = "index") -> np.ndarray:

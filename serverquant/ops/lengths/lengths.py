@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,9 @@ from serverquant._base.errors import ArgumentError, ShapeError
 from serverquant.blobs import dtypes
 from serverquant.blobs.spec import TENSOR, Spec
 from serverquant.ops._types import expect_plain
-from serverquant.ops.lengths.check import checked, places, starts, within
+from serverquant.ops.lengths.check import ELEMENTS_MAX, bounded, checked, places, starts, within
 from serverquant.runtime.operator import PythonOperator
 from serverquant.runtime.registry import register
-
-ELEMENTS_MAX = 1 << 28  # of an output whose size is a single value's
 
 
 class OfLengths(PythonOperator):
@@ -42,7 +41,7 @@ class LengthsToSegmentIds(OfLengths):
     """The number of its range for each element."""
 
     def of(self, lengths: np.ndarray) -> Any:
-        return np.repeat(np.arange(lengths.size), lengths)
+        return np.repeat(np.arange(lengths.size), bounded(lengths))
 
 
 @register("LengthsToRanges")
@@ -68,7 +67,7 @@ class LengthsToShape(OfLengths):
     def of(self, lengths: np.ndarray) -> Any:
         if (lengths != lengths[0]).any():
             at = int(np.flatnonzero(lengths != lengths[0])[0])
-            raise ShapeError(f"length {lengths[at]} at position {at} is not the first one's, {lengths[0]}; all must be equal")
+            raise ShapeError(f"length {lengths[at]} at position {at} is not the first one's, {lengths[0]}")
         return lengths.size, lengths[0]
 
 
@@ -77,7 +76,7 @@ class LengthsRangeFill(OfLengths):
     """0, 1, ... for each range."""
 
     def of(self, lengths: np.ndarray) -> Any:
-        return places(np.zeros_like(lengths), lengths)
+        return places(np.zeros_like(lengths), bounded(lengths))
 
 
 @register("LengthsToWeights")
@@ -88,7 +87,7 @@ class LengthsToWeights(PythonOperator):
     lengths_at = 0
 
     def run(self, inputs: list[Any], outputs: list[Any]) -> None:
-        lengths = checked(inputs[0])
+        lengths = bounded(checked(inputs[0]))
         power = self.args.power
         with np.errstate(divide="ignore"):
             raised = np.sqrt(lengths) if power == 0.5 else lengths.astype(np.float64) ** np.float64(np.float32(power))
@@ -100,12 +99,16 @@ class OfIds(PythonOperator):
 
     takes = ("int32|int64", "any")
 
+    def check_types(self, ins: list[Spec]) -> None:
+        super().check_types(ins)
+        expect_plain(self, ins, len(ins) - 1)
+
     def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
         return dtypes.INT32, TENSOR
 
     def run(self, inputs: list[Any], outputs: list[Any]) -> None:
         ids = inputs[0].ravel().astype(np.int64)
-        down = np.flatnonzero(np.diff(ids) < 0)
+        down = np.flatnonzero(ids[1:] < ids[:-1])
         if ids.size and (ids[0] < 0 or down.size):
             at = int(down[0]) + 1 if down.size else 0
             raise ShapeError(f"segment id {ids[at]} at position {at}: ids are not negative, and never decrease")
@@ -142,24 +145,6 @@ class SegmentIdsToRanges(OfIds):
         return np.stack([begin, lengths], 1)
 
 
-@register("SegmentOneHot")
-class SegmentOneHot(PythonOperator):
-    """Rows with ones at the indices of a range."""
-
-    takes = ("int32", "int64", "int64")
-
-    def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
-        return dtypes.FLOAT, TENSOR
-
-    def run(self, inputs: list[Any], outputs: list[Any]) -> None:
-        lengths, columns = checked(inputs[0], inputs[1].size), int(inputs[2].ravel()[0])
-        if columns <= 0 or columns * max(lengths.size, 1) > ELEMENTS_MAX:
-            raise ShapeError(f"index_size {columns} must be positive, and {lengths.size} rows of it fit {ELEMENTS_MAX} elements")
-        found = np.zeros((lengths.size, columns), np.float32)
-        found[np.repeat(np.arange(lengths.size), lengths), within(inputs[1], columns)] = 1
-        outputs[0] = found
-
-
 # ---- rows ----------------------------------------------------------------------------------------------------------
 
 
@@ -169,8 +154,13 @@ class LengthsTile(PythonOperator):
 
     takes = ("any", "int32")
 
+    def check_types(self, ins: list[Spec]) -> None:
+        super().check_types(ins)
+        expect_plain(self, ins, 0)
+
     def run(self, inputs: list[Any], outputs: list[Any]) -> None:
-        outputs[0] = np.repeat(inputs[0], checked(inputs[1]), 0)
+        lengths = bounded(checked(inputs[1]), math.prod(inputs[0].shape[1:]))
+        outputs[0] = np.repeat(inputs[0], lengths, 0)
 
 
 @register("LengthsGather")

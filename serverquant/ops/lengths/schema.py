@@ -101,8 +101,8 @@ def vector_dims(op: Any, ins: list[Spec]) -> list[Dims] | None:
 
 
 for _type, _doc, _out in (
-    ("SegmentIdsToLengths", "How often each id occurs: [0, 0, 2] gives [2, 0, 1].", "lengths: int32, one for each segment"),
-    ("SegmentIdsToRanges", "Start and length of each segment: [0, 0, 2] gives [[0, 2], [2, 0], [2, 1]].", "ranges: int32, n x 2"),
+    ("SegmentIdsToLengths", "How often each id occurs: [0, 0, 2] gives [2, 0, 1].", "lengths: int32, segments"),
+    ("SegmentIdsToRanges", "Start and length of segments: [0, 0, 1] gives [[0, 2], [2, 1]].", "ranges: int32, n x 2"),
 ):
     declare(
         _type,
@@ -112,24 +112,6 @@ for _type, _doc, _out in (
         in_doc=["segment_ids: int32 or int64, in increasing order", "data: as many rows as there are segments"],
         out_doc=[_out],
     )
-
-
-def one_hot_dims(op: Any, ins: list[Spec]) -> list[Dims] | None:
-    expect_vector(op, ins, 0)
-    expect_vector(op, ins, 1)
-    if ins[2].size != 1:
-        raise op.shape_error(ins, 2, "one element")
-    return None if ins[2].value is None else [(ins[0].dims[0], max(0, int(ins[2].value.ravel()[0])))]
-
-
-declare(
-    "SegmentOneHot",
-    inputs=3,
-    shape=one_hot_dims,
-    doc="A row of zeros for each range, with 1 at the indices of the range.",
-    in_doc=[LENGTHS, "indices: int64, as many as the lengths add up to", "index_size: int64, one element: columns"],
-    out_doc=["one_hots: float, ranges x index_size"],
-)
 
 
 # ---- rows ----------------------------------------------------------------------------------------------------------
@@ -203,7 +185,7 @@ declare(
     outputs=2,
     args=[Arg("k", "int", -1, "elements of each range; at least 1")],
     shape=top_k_dims,
-    doc="The k largest elements of each range, largest first; of equal ones the first. Missing ones are 0, their index -1.",
+    doc="The k largest elements of each range, largest first, of equal ones the first; 0 and -1 where there are less.",
     in_doc=["DATA: float, n elements", "LENGTHS: int32, elements of each range"],
     out_doc=["TopKValue: float, ranges x k", "TopKIndices: int32, places in their range"],
 )

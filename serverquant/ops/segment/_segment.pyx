@@ -35,7 +35,7 @@ cdef int count_segments(sq_step* s, const int32_t* ids, int64_t n, int64_t* segm
         if c.grouping == SORTED and ids[i] != (0 if i == 0 else ids[i - 1]) and (i == 0 or ids[i] != ids[i - 1] + 1):
             return fail(s, "segment id %d at position %lld: ids start at 0, and each is its predecessor or one more",
                         ids[i], <long long>i)
-        top = ids[i] + 1 if ids[i] + <int64_t>1 > top else top
+        top = max(top, <int64_t>ids[i] + 1)
     if c.wanted >= 0:
         if top > c.wanted:
             return fail(s, "segment id %lld is out of range for num_segments = %lld", <long long>(top - 1), <long long>c.wanted)

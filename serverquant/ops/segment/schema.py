@@ -90,7 +90,7 @@ for _reduction in ("Sum", "Mean", "Max", "WeightedSum"):
         args=[GRAD] if _weighted else [],
         shape=lengths_dims,
         doc=f"Gives for each segment {WORDS[_reduction]}. Segments are successive rows.",
-        in_doc=["DATA: float, n x ...", *([WEIGHTS] if _weighted else []), "LENGTHS: int32, rows of each segment; n in all"],
+        in_doc=["DATA: float, n x ...", *[WEIGHTS] * _weighted, "LENGTHS: int32, rows of each segment; n in all"],
         out_doc=OUT,
     )
 for _reduction in ("Sum", "Mean", "Max", "LogSumExp", "LogMeanExp"):

@@ -63,11 +63,13 @@ class UnpackSegments(Segments):
     """The rows of packed segments."""
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
-        return PythonStep(self._unpack_strings) if ins[1].dtype == dtypes.STRING else _pack.unpack_step()
+        if ins[1].dtype == dtypes.STRING:
+            return PythonStep(self._unpack_strings)
+        return _pack.unpack_step(self.args.max_length >= 0)
 
     def _unpack_strings(self, inputs: list[Blob], outputs: list[Blob]) -> None:
         data, lengths = inputs[1].view(), checked(inputs[0].view())
-        if lengths.max(initial=0) > data.shape[1]:
+        if lengths.max(initial=0) > data.shape[1] and self.args.max_length < 0:
             raise ShapeError(f"a length is {lengths.max()}, but segments have {data.shape[1]} rows")
         outputs[0].feed(data[np.arange(data.shape[1]) < lengths[:, None]])
 

@@ -18,7 +18,7 @@ from serverquant.runtime.registry import register
 class Padding(PythonOperator):
     """What the padding operators share: how many rows stand before and after each range."""
 
-    takes_types = (*NUMBERS, "bool")
+    takes_types: tuple[str, ...] = (*NUMBERS, "bool")
 
     def setup(self) -> None:
         self.before, self.after = self.args.padding_width, self.args.end_padding_width
@@ -101,9 +101,8 @@ class GatherPadding(Padding):
         wide = np.full_like(lengths, self.before), np.full_like(lengths, self.after)
         first = places(starts(lengths), wide[0])
         last = places(starts(lengths) + lengths - self.after, wide[1])
-        if len(outputs) == 1:
-            first, last = np.sort(np.concatenate([first, last])), None
-        for i, where in enumerate((first, last)[: len(outputs)]):
+        wanted = [first, last] if len(outputs) == 2 else [np.sort(np.concatenate([first, last]))]
+        for i, where in enumerate(wanted):
             rows = inputs[0][where]
             # Accumulating keeps the order of the rows; a plain sum pairs them.
             outputs[i][...] = np.add.accumulate(rows, axis=0)[-1] if len(rows) else 0
@@ -113,11 +112,11 @@ class GatherPadding(Padding):
 class RemoveDataBlocks(PythonOperator):
     """Rows without those that indices name."""
 
-    takes = ("any", "int32|int64")
-
     def check_types(self, ins: list[Spec]) -> None:
-        super().check_types(ins)
         expect_plain(self, ins, 0)
+        expect_plain(self, ins, 1)
+        if ins[1].size:  # no indices may be of any type
+            self.expect(ins, 1, "int32", "int64")
 
     def run(self, inputs: list[Any], outputs: list[Any]) -> None:
         data = inputs[0]
@@ -132,7 +131,8 @@ class PadEmptySamples(PythonOperator):
 
     def setup(self) -> None:
         if len(self.inputs) != len(self.outputs):
-            raise NetError(f"PadEmptySamples has as many outputs as inputs, {len(self.inputs)}, not {len(self.outputs)}")
+            n = len(self.inputs)
+            raise NetError(f"PadEmptySamples has as many outputs as inputs, {n}, not {len(self.outputs)}")
 
     def check_types(self, ins: list[Spec]) -> None:
         self.expect(ins, 0, "int32")

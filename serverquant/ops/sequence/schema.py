@@ -53,7 +53,8 @@ declare(
     inputs=2,
     args=[MAX_LENGTH],
     shape=unpack_dims,
-    doc="Undoes PackSegments: the rows without padding, one segment behind the other.",
+    doc="""Undoes PackSegments: the rows without padding, one segment behind the other. With max_length, which must be
+the length of a packed segment then, a segment may have been longer.""",
     in_doc=[SEGMENT_LENGTHS, "tensor: segments x length x ..."],
     out_doc=["packed_tensor: as many rows as the lengths add up to"],
 )
@@ -216,8 +217,8 @@ def ctc_dims(op: Any, ins: list[Spec]) -> None:
         raise op.shape_error(ins, 1, f"1 dimension of {ins[0].dims[1]} lengths")
 
 
-CTC_IN = ["INPUTS: float, time x batch x labels; label 0 is the blank", "SEQ_LEN: int32, batch; without it all of the time"]
-CTC_OUT = ["OUTPUT_LEN: int32, batch (x candidates): labels of each answer", "VALUES: int32, all answers, one behind the other"]
+CTC_IN = ["INPUTS: float, time x batch x labels; label 0 is the blank", "SEQ_LEN: int32, batch; else all the time"]
+CTC_OUT = ["OUTPUT_LEN: int32, batch (x candidates): labels of each answer", "VALUES: int32, all answers together"]
 declare(
     "CTCGreedyDecoder",
     inputs=(1, 2),

@@ -43,7 +43,7 @@ declare(
 )
 PUT = [
     Arg("stat_name", "string", None, "name of the counters; the input's name without it"),
-    Arg("magnitude_expand", "int", 1, "values are multiplied by it before they become whole"),
+    Arg("magnitude_expand", "payload", 1, "values are multiplied by it before they become whole; 64 bits"),
     Arg("bound", "bool", False, "values too large for 64 bits become the largest, NaN 0; else they are errors"),
     Arg("default_value", "float", None, "the value of an empty input, which is an error without it"),
 ]
@@ -52,7 +52,7 @@ for _type, _what in (
     ("AveragePut", "Adds a value to the counter NAME/stat_value/sum, and 1 to NAME/stat_value/count."),
     (
         "StdDevPut",
-        "As AveragePut; and adds the distance from the first value, and its square, to .../sumoffset and .../sumsqoffset.",
+        "As AveragePut, and the distance from the first value and its square to .../sumoffset and .../sumsqoffset.",
     ),
 ):
     declare(

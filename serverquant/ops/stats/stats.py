@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from serverquant._base.errors import ArgumentError, DTypeError, OperatorError, ShapeError
+from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import OBJECT, Spec
-from serverquant.ops._types import expect_plain
+from serverquant.ops._types import NUMBERS, expect_plain
 from serverquant.runtime.operator import PythonOperator
 from serverquant.runtime.registry import register
 
@@ -63,7 +64,8 @@ class Registry(PythonOperator):
 
     def check_types(self, ins: list[Spec]) -> None:
         if len(ins) > self.handle and ins[self.handle].kind != OBJECT:
-            raise DTypeError(f"{self.input_text(ins, self.handle)} cannot be used; expected what StatRegistryCreate makes")
+            found = self.input_text(ins, self.handle)
+            raise DTypeError(f"{found} cannot be used; expected what StatRegistryCreate makes")
 
 
 @register("StatRegistryUpdate")
@@ -103,12 +105,15 @@ class Put(PythonOperator):
     def setup(self) -> None:
         name = self.args.stat_name
         self.name = (self.inputs[0] if name is None else name) + "/stat_value"
-        if self.args.magnitude_expand == 0:
+        self.expand = self.definition.arguments.int("magnitude_expand", 1, bits=64)
+        if self.expand == 0:
             raise ArgumentError("argument magnitude_expand is 0")
         self.first: int | None = None
 
     def check_types(self, ins: list[Spec]) -> None:
         expect_plain(self, ins, 0)
+        if ins[0].dtype in (dtypes.STRING, dtypes.BOOL):
+            self.expect(ins, 0, *NUMBERS)
 
     def run(self, inputs: list[Any], outputs: list[Any]) -> None:
         value = self._value(inputs[0])
@@ -118,10 +123,10 @@ class Put(PythonOperator):
         """The first element, expanded, as a whole number."""
         if not x.size and self.args.default_value is None:
             raise OperatorError("the input is empty; argument default_value says what counts then")
-        value = x.dtype.type(self.args.default_value) if not x.size else x.ravel()[0]
-        expand = self.args.magnitude_expand
+        value = x.ravel()[0] if x.size else np.float32(self.args.default_value)
+        expand = self.expand
         limit = LARGEST // abs(expand)
-        if value != value:
+        if np.isnan(value):
             if not self.args.bound:
                 raise OperatorError("the value is not a number")
             return 0
@@ -129,7 +134,10 @@ class Put(PythonOperator):
             if not self.args.bound:
                 raise OperatorError(f"the value {value} is too large for magnitude_expand {expand}")
             return LEAST if value < 0 else LARGEST
-        return int(value * value.dtype.type(expand)) if value.dtype.kind == "f" else int(value) * expand
+        if x.dtype.kind != "f":
+            return int(value) * expand
+        wide = np.promote_types(x.dtype, np.float32).type
+        return int(wide(value) * wide(expand))
 
     def changes(self, value: int) -> dict[str, int]:
         raise NotImplementedError

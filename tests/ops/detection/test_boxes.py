@@ -161,6 +161,13 @@ def test_transform_refuses_an_image_that_is_not_there():
         run("BBoxTransform", {"R": rois, "D": np.zeros((2, 4), np.float32), "I": INFO})
 
 
+@pytest.mark.parametrize("info", [[40, 60, 0], [np.inf, 60, 1], [40, np.nan, 1], [40, 60, np.nan]])
+def test_transform_refuses_images_without_size(info):
+    feeds = {"R": np.ones((1, 4), np.float32), "D": np.zeros((1, 4), np.float32), "I": np.float32([info])}
+    with pytest.raises(ShapeError, match="im_info"):
+        run("BBoxTransform", feeds)
+
+
 # ---- proposals -----------------------------------------------------------------------------------------------------
 
 
