@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from serverquant import core, predictor, workspace
+from serverquant import core, workspace
+from serverquant._base.errors import ArgumentError
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.store import blob_name
 from serverquant.blobs.tensor_view import TensorView as TensorCPU
@@ -42,15 +43,27 @@ class Net:
 
 
 class Predictor:
-    """A predictor whose calls take and give lists of arrays."""
+    """A predictor whose calls take and give lists of arrays. As in Caffe2, an input may be a blob that the init net has
+    made, and keeps what it was last given."""
 
     def __init__(self, init_net: Any, predict_net: Any, workspace: Any = None):
-        self._predictor = predictor.Predictor(load_net(init_net), load_net(predict_net))
+        self._space = _Workspace(workspace)
+        self._space.run_once(load_net(init_net))
+        message = load_net(predict_net)
+        self._inputs, self._outputs = list(message.external_input), list(message.external_output)
+        for name in self._inputs:
+            self._space.create(name)
+        self._net = self._space.create_net(message)
 
-    def run(self, inputs: Any) -> Any:
-        """Inputs as a list in order, or as a dict; outputs as a list."""
-        result = self._predictor(inputs) if isinstance(inputs, dict) else self._predictor(*inputs)
-        return [result[name] for name in self._predictor.outputs]
+    def run(self, inputs: Any) -> list[Any]:
+        """Inputs as a list in order, the first ones of the net's, or as a dict; outputs as a list."""
+        named = inputs if isinstance(inputs, dict) else dict(zip(self._inputs, inputs))
+        if len(named) < len(inputs) or not set(named) <= set(self._inputs):
+            raise ArgumentError(f"the predictor has the inputs {self._inputs}, not {list(named)}")
+        for name, value in named.items():
+            self._space.create(blob_name(name)).feed(value)
+        self._net.run()
+        return [self._space.fetch(name) for name in self._outputs]
 
 
 class OpSchema:
