@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 GENERATED = serverquant/_cyutility.c
 NATIVE := $(shell find serverquant \( -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name '*.inc' -o -name '[a-z]*.c' \))
 
-.PHONY: demo test test-fast test-matrix fuzz test-emulated test-oracle test-versions check check-aarch64 bench docs proto debug clean
+.PHONY: demo test test-fast test-matrix fuzz test-emulated test-oracle test-caffe2 test-versions check check-aarch64 bench docs proto debug clean
 
 demo: $(VENV)/.built
 	$(BIN)/python examples/demo.py
@@ -39,6 +39,15 @@ test-emulated: $(VENV)/.built
 test-oracle: $(VENV)/.built
 	$(PYTHON) benchmarks/peers/setup_oracle.py
 	$(BIN)/python -m pytest tests -m oracle
+
+# Caffe2's own operator tests, unmodified, through `import caffe2` (docs/caffe2_tests.md). Needs
+#   CAFFE2=.../site-packages/caffe2   of the torch 1.8.1 wheel, with its tests
+#   RUNNER=.../run_caffe2_tests.py    which runs them file by file and compares with what the wheel passes
+# and takes GROUPS="--group api ..." for a part of them.
+test-caffe2: $(VENV)/.built
+	test -d "$(CAFFE2)" && test -f "$(RUNNER)" || { sed -n '/^# Caffe2.s own operator/,/^test-caffe2/p' Makefile; exit 1; }
+	$(BIN)/pip install --quiet 'hypothesis==6.141.1' future scipy networkx
+	$(PYTHON) $(RUNNER) $(CAFFE2) --backend serverquant --python $(abspath $(BIN)/python) --fb-stand-in $(GROUPS)
 
 # Oldest and newest: needs python3.10 and python3.13.
 test-versions:

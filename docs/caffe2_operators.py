@@ -1,0 +1,46 @@
+"""Writes docs/caffe2_operators.md: which operators of Caffe2 there are here, and why others are not.
+
+python docs/caffe2_operators.py > docs/caffe2_operators.md
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from serverquant.ops._index import MODULES
+
+LIST = Path(__file__).with_name("caffe2_operators.list")
+HEAD = """# Caffe2's operators, and ours
+
+Written by `docs/caffe2_operators.py` from `docs/caffe2_operators.list`. {have} of the {all} forward CPU operators of Caffe2
+1.8.1 are here (what they take and give: [operators.md](operators.md)); {left} are left out on purpose, {yet} are not there
+yet.
+
+| operator | here | where, or why not |
+|---|---|---|
+"""
+
+
+def listed() -> dict[str, str]:
+    """Caffe2's operators, with the reason why one is left out, or ""."""
+    lines = (line.strip() for line in LIST.read_text().splitlines() if not line.startswith("#"))
+    return {name.strip(): why.strip() for name, _, why in (line.partition(":") for line in lines if line)}
+
+
+def page() -> str:
+    """The Markdown page."""
+    operators = listed()
+    rows = []
+    for name, why in operators.items():
+        family = MODULES[name][0].split(".")[2] if name in MODULES else ""
+        rows.append(f"| {name} | {'yes' if family else 'no'} | {f'`ops/{family}`' if family else why or 'not yet'} |\n")
+    have = sum(name in MODULES for name in operators)
+    left = sum(bool(why) for name, why in operators.items() if name not in MODULES)
+    more = sorted(set(MODULES) - set(operators))
+    tail = f"\nNot in that list, and here: {', '.join(more)}.\n" if more else ""
+    counts = {"have": have, "all": len(operators), "left": left, "yet": len(operators) - have - left}
+    return HEAD.format(**counts) + "".join(rows) + tail
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -1,0 +1,33 @@
+"""The page of Caffe2's operators is fresh, and its list is true."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+from serverquant.ops._index import MODULES
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def script() -> dict:
+    return runpy.run_path(str(DOCS / "caffe2_operators.py"))
+
+
+def test_the_page_is_fresh(script):
+    fresh = script["page"]()
+    assert (DOCS / "caffe2_operators.md").read_text() == fresh, (
+        "python docs/caffe2_operators.py > docs/caffe2_operators.md"
+    )
+
+
+def test_what_is_here_needs_no_excuse(script):
+    assert not [name for name, why in script["listed"]().items() if why and name in MODULES]
+
+
+def test_the_list_is_sorted_and_has_no_twins():
+    names = [line.split(":")[0] for line in (DOCS / "caffe2_operators.list").read_text().splitlines()[1:]]
+    assert names == sorted(set(names))
