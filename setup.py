@@ -110,6 +110,9 @@ class ParallelBuild(build_ext):
 def write_operator_index() -> None:
     """Operators load on first use: which module has which is read from the sources, without importing them."""
     runpy.run_path(str(HERE / "serverquant/ops/make_index.py"))["write"]()
+    page = HERE / "docs/caffe2_operators.py"
+    if page.exists():  # not in a source distribution
+        runpy.run_path(str(page))["write"]()
 
 
 if __name__ == "__main__":

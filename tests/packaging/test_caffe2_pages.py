@@ -18,10 +18,7 @@ def script() -> dict:
 
 
 def test_the_page_is_fresh(script):
-    fresh = script["page"]()
-    assert (DOCS / "caffe2_operators.md").read_text() == fresh, (
-        "python docs/caffe2_operators.py > docs/caffe2_operators.md"
-    )
+    assert (DOCS / "caffe2_operators.md").read_text() == script["page"](), "run python docs/caffe2_operators.py"
 
 
 def test_what_is_here_needs_no_excuse(script):
