@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
+
+import numpy as np
+
 from serverquant.blobs import dtypes
+from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import INT8, TENSOR, Spec
-from serverquant.ops.dnnlowp.options import read_options
+from serverquant.ops.dnnlowp.options import Options, read_options
 from serverquant.ops.dnnlowp.quantized import QuantizedOperator
 from serverquant.ops.eltwise import _int8, _quantized
 from serverquant.ops.eltwise.broadcast import old_rule
+from serverquant.qparams import QParams, choose_weight, quantize
 from serverquant.runtime._plan import Step
 from serverquant.runtime.operator import Operator
 from serverquant.runtime.registry import register
+from serverquant.runtime.schema import axis_of
 
 
 class DnnlowpSummation(Operator):
@@ -60,3 +68,31 @@ class DnnlowpMul(QuantizedOperator):
             raise self.shape_error(ins, 1, f"the shape of input 0, {ins[0].dims}, or broadcast=1")
         middle = old_rule(self, ins)
         return _quantized.mul_step(self.options, floats, middle.mid, middle.post)
+
+
+@register("ElementwiseLinear", "Int8ElementwiseLinear", engine="DNNLOWP")
+class DnnlowpElementwiseLinear(QuantizedOperator):
+    """Y = X * w + b for each column, whole numbers requantized. w is quantized as weights are, once for each version of
+    its blob; b in units of the product."""
+
+    takes = ("int8|float", "float", "float")
+
+    def quantized(self, ins: list[Spec], outs: list[Spec], floats: Step) -> Step:
+        axis = axis_of(self.args.axis, ins[0].ndim)
+        step = _quantized.linear_step(self.options, floats, math.prod(ins[0].dims[axis:]))
+        step.prepare = partial(self.prepare, step)
+        return step
+
+    def prepare(self, step: Step, inputs: list[Blob], outputs: list[Blob]) -> None:
+        blob = inputs[1]
+        w, params = blob.packed(("linear_u8", self.options), lambda: unsigned_weight(blob, self.options))
+        _quantized.set_weight(step, w, params.scale, params.zero_point, blob.version)
+
+
+def unsigned_weight(blob: Blob, options: Options) -> tuple[np.ndarray, QParams]:
+    """uint8 of a float blob, and their parameters."""
+    values = blob.view().ravel()
+    how = options.weight_kind, options.weight_precision, options.symmetric_weights, options.power_of_two
+    signed = choose_weight(values, *how)
+    params = QParams(signed.scale, signed.zero_point + (1 << (signed.precision - 1)), signed.precision)
+    return np.append(quantize(values, params), np.uint8(0)), params

@@ -8,6 +8,7 @@ from typing import Any
 from serverquant._base.errors import ArgumentError
 from serverquant.blobs.spec import Spec
 from serverquant.ops.eltwise.broadcast import BROADCAST_ARGS, old_rule
+from serverquant.ops.dnnlowp.options import ARGS, OUTPUT_ARGS
 from serverquant.runtime.registry import declare
 from serverquant.runtime.schema import Arg, axis_of
 
@@ -94,8 +95,9 @@ declare(
 )
 declare(
     "ElementwiseLinear",
+    "Int8ElementwiseLinear",
     inputs=3,
-    args=[Arg("axis", "int", 1, "dims from it on are columns; may count from the end")],
+    args=[Arg("axis", "int", 1, "dims from it on are columns; may count from the end"), *OUTPUT_ARGS, *ARGS],
     shape=linear_shape,
     doc="Y = X * w + b, for each column of X seen as a matrix.",
     in_doc=("X: float tensor", "w: (columns)", "b: (columns)"),
