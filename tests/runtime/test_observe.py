@@ -184,3 +184,20 @@ def test_table_and_trace(predict, tmp_path):
     convolution = next(e for e in spans if e["name"] == "Int8ConvRelu")
     assert convolution["args"]["kernel"]
     assert convolution["args"]["outputs"]
+
+
+def test_watching_gives_back_another_way_to_run():
+    net = NetDef(name="n", external_input=["x"])
+    net.op.append(core.CreateOperator("Relu", ["x"], ["y"]))
+    space = Workspace()
+    space.create("x").feed(np.float32([1]))
+    serverquant.options.fp_exceptions = True
+    try:
+        made = space.bind(read_net(net))
+    finally:
+        serverquant.options.fp_exceptions = False
+    checked = made.run
+    with serverquant.observe(made) as profile:
+        made.run()
+    assert len(profile.runs) == 1
+    assert made.run is checked

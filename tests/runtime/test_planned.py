@@ -372,3 +372,15 @@ def test_operators_that_get_at_blobs_by_name_find_them_all():
     space.create("which").feed(np.array([True]))
     space.create_net(net).run()
     assert space.fetch("y").tolist() == [0, 2]
+
+
+def test_checks_stay():
+    net = NetDef(name="checks", external_input=["x"], external_output=["y"])
+    add(net, "Relu", ["x"], ["t"])
+    net.op.append(core.CreateOperator("EnforceFinite", ["t"], []))
+    add(net, "Softmax", ["x"], ["y"])
+    _, (space, planned) = pair(net, {"x": np.float32([[1, np.inf]])})
+    with pytest.raises(ServerquantError, match="EnforceFinite"):
+        planned.run()
+    space.create("x").feed(np.float32([[1, 2]]))
+    planned.run()

@@ -77,6 +77,7 @@ declare(
         Arg("num_buckets", "int", 1, "how many; one more on either side takes what is outside"),
     ],
     shape=lambda op, ins: [(op.args.num_buckets + 2,)] * 2,
+    effects=True,
     doc="How many elements fall into each bin, in this run and in all runs.",
     in_doc=("X: float tensor",),
     out_doc=("CurHist: int64", "AccHist: int64"),

@@ -155,6 +155,7 @@ declare(
     inputs=(1, MANY),
     inplace=[(0, 0)],
     shape=same_as_first,
+    effects=True,
     doc="A copy of input 0; a NaN or an infinity in it is an error.",
     in_doc=("X: float tensor", "others: not read"),
     out_doc=Y,
@@ -164,6 +165,7 @@ declare(
     inputs=1,
     outputs=0,
     shape=lambda op, ins: [],
+    effects=True,
     doc="A NaN or an infinity is an error.",
     in_doc=("X: tensor of float, double",),
 )

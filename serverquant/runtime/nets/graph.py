@@ -38,8 +38,8 @@ class Node:
 
     @property
     def is_pure(self) -> bool:
-        """Whether all that it does is to compute its outputs from its inputs."""
-        return self.operator.effects is False and not self.operator.by_name
+        """Whether all that it does is to compute its outputs (there are some, then) from its inputs."""
+        return self.operator.effects is False and not self.operator.by_name and bool(self.outputs)
 
 
 @dataclass

@@ -53,7 +53,7 @@ class Folded:
 def foldable(node: Node) -> bool:
     """Whether its outputs are the same at every run and live inside the net."""
     inside = not any(value.kept or value.over for value in node.outputs)
-    return node.is_pure and inside and bool(node.outputs) and all(value.constant for value in node.inputs)
+    return node.is_pure and inside and all(value.constant for value in node.inputs)
 
 
 class _Ahead:

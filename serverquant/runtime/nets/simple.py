@@ -170,6 +170,8 @@ class SimpleNet:
     def attach(self, observer: Observer) -> None:
         """Have the observer told of every run from now on; see runtime/observe.py."""
         with self._lock:
+            if not self._observers:
+                self._unwatched = self.__dict__.get("run")
             self._observers.append(observer)
             self.__dict__["run"] = self._run_observed  # in the way of the method: without observers nobody asks for any
 
@@ -179,6 +181,8 @@ class SimpleNet:
             self._observers.remove(observer)
             if not self._observers:
                 del self.__dict__["run"]
+                if self._unwatched is not None:
+                    self.__dict__["run"] = self._unwatched
 
     def _run_observed(self) -> None:
         parts = []
