@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -68,9 +69,9 @@ class ProductsOfPairs(PythonOperator):
 
     def run(self, inputs: list[Any], outputs: list[Any]) -> None:
         indices, *parts = inputs
-        together = np.stack(parts, axis=1).reshape(len(parts[0]), len(parts), -1)
-        pairs = matmul(together, together, transposed=True).reshape(len(together), -1)
+        together = np.stack([part.reshape(len(part), math.prod(part.shape[1:])) for part in parts], axis=1)
         count = len(parts) ** 2
+        pairs = matmul(together, together, transposed=True).reshape(len(together), count)
         if indices.size and not 0 <= indices.min() <= indices.max() < count:
             bad = next(int(i) for i in indices.flat if not 0 <= i < count)
             raise OperatorError(f"index {bad} is out of range for {count} pairs of {len(parts)} inputs")
