@@ -6,6 +6,7 @@ Life of an operator: made from its definition (arguments read, an engine may dec
 
 from __future__ import annotations
 
+import copy
 import difflib
 import inspect
 import warnings
@@ -134,6 +135,19 @@ class Operator:
     def plan_late(self, ins: list[Spec], outs: list[Spec]) -> Step:
         """The step when `infer` said None. An operator whose steps need shapes returns `late_step(self)`."""
         return self.plan(ins, outs)
+
+    def absorb(self, other: Operator) -> Operator | None:
+        """An operator that does the work of both, where `other` alone reads this one's output and runs right behind it;
+        None if there is none. It writes the same bytes."""
+        return None
+
+    def taking(self, other: Operator, **changed: Any) -> Operator:
+        """For `absorb`: this operator with `other`'s output and some attributes changed."""
+        whole = copy.copy(self)
+        whole.outputs = other.outputs
+        for name, value in changed.items():
+            setattr(whole, name, value)
+        return whole
 
     # ---- checks ---------------------------------------------------------------------------------------------------
 

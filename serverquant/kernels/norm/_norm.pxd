@@ -4,9 +4,9 @@
 cdef void fold_norm(const float* scale, const float* bias, const float* mean, const float* var, float epsilon,
                     long long channels, float* alpha, float* beta) noexcept nogil
 
-# x, y: (outer, channels, inner). inner = 1 is NHWC with outer = all pixels. y may be x.
+# x, y: (outer, channels, inner). inner = 1 is NHWC with outer = all pixels. y may be x. relu: negative values become 0.
 cdef void affine_channels(const float* x, float* y, const float* alpha, const float* beta, long long outer,
-                          long long channels, long long inner) noexcept nogil
+                          long long channels, long long inner, bint relu=?) noexcept nogil
 
 # sums [rows] of rows of `inner` floats, or of the squares of their distances from centre [i % centres], unless NULL.
 cdef void row_sums(const float* x, const float* centre, long long centres, double* sums, long long rows,

@@ -19,6 +19,7 @@ cdef extern from "norm.h" nogil:
         const float* beta
         long long channels
         long long inner
+        int relu
 
     enum:
         SQ_NORM_BLOCK
@@ -75,7 +76,7 @@ cdef void fold_norm(const float* scale, const float* bias, const float* mean, co
 
 
 cdef void affine_channels(const float* x, float* y, const float* alpha, const float* beta, long long outer,
-                          long long channels, long long inner) noexcept nogil:
+                          long long channels, long long inner, bint relu=False) noexcept nogil:
     cdef sq_affine_job job
     cdef int team = team_size(outer * channels * inner)
     job.x = x
@@ -84,6 +85,7 @@ cdef void affine_channels(const float* x, float* y, const float* alpha, const fl
     job.beta = beta
     job.channels = channels
     job.inner = inner
+    job.relu = relu
     if inner == 1:
         parallel_range(NHWC[level()], &job, outer, 1, team)
     else:
@@ -133,8 +135,8 @@ def py_fold_norm(const float[::1] scale, const float[::1] bias, const float[::1]
 
 @cython.boundscheck(False)
 def py_affine_channels(const float[:, :, ::1] x, float[:, :, ::1] y, const float[::1] alpha,
-                       const float[::1] beta) -> None:
-    affine_channels(&x[0, 0, 0], &y[0, 0, 0], &alpha[0], &beta[0], x.shape[0], x.shape[1], x.shape[2])
+                       const float[::1] beta, bint relu=False) -> None:
+    affine_channels(&x[0, 0, 0], &y[0, 0, 0], &alpha[0], &beta[0], x.shape[0], x.shape[1], x.shape[2], relu)
 
 
 @cython.boundscheck(False)

@@ -8,6 +8,11 @@ static void SQ_NAME(affine_nchw_f32)(const void* job, long long begin, long long
         const float* x = j.x + plane * j.inner;
         float* y = j.y + plane * j.inner;
         const float alpha = j.alpha[plane % j.channels], beta = j.beta[plane % j.channels];
+        if (j.relu) {
+#pragma GCC ivdep
+            for (long long i = 0; i < j.inner; i++) y[i] = sq_affine_relu(x[i], alpha, beta);
+            continue;
+        }
 #pragma GCC ivdep
         for (long long i = 0; i < j.inner; i++) y[i] = sq_affine(x[i], alpha, beta);
     }
@@ -18,6 +23,11 @@ static void SQ_NAME(affine_nhwc_f32)(const void* job, long long begin, long long
     for (long long pixel = begin; pixel < end; pixel++) {
         const float* x = j.x + pixel * j.channels;
         float* y = j.y + pixel * j.channels;
+        if (j.relu) {
+#pragma GCC ivdep
+            for (long long c = 0; c < j.channels; c++) y[c] = sq_affine_relu(x[c], j.alpha[c], j.beta[c]);
+            continue;
+        }
 #pragma GCC ivdep
         for (long long c = 0; c < j.channels; c++) y[c] = sq_affine(x[c], j.alpha[c], j.beta[c]);
     }

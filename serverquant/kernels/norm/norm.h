@@ -31,6 +31,7 @@ typedef struct {
     const float* beta;
     long long channels;
     long long inner;
+    int relu;            /* then y < 0 ? 0 : y */
 } sq_affine_job;
 
 typedef struct {

@@ -10,11 +10,11 @@ from serverquant.blobs.spec import Spec
 from serverquant.kernels._window import Window
 from serverquant.kernels.conv_f32._conv_f32 import ConvF32
 from serverquant.kernels.gemm_f32._gemm_f32 import PackedWeightF32, unpack
+from serverquant.ops._relu import TakesRelu
 from serverquant.ops._window import read_window, split_dims
 from serverquant.ops.conv import _conv
 from serverquant.ops.conv.schema import check_group
 from serverquant.runtime._plan import Step
-from serverquant.runtime.operator import Operator
 from serverquant.runtime.registry import register
 
 
@@ -33,7 +33,7 @@ def packed_f32(blob: Blob, conv: ConvF32) -> PackedWeightF32:
 
 
 @register("Conv", "Conv1D", "Conv2D", "Conv3D", "ConvRelu")
-class Conv(Operator):
+class Conv(TakesRelu):
     """Y = convolution of X with the filter, + bias. All float, NCHW or NHWC, one to three spatial dimensions."""
 
     takes = "float"
@@ -41,10 +41,11 @@ class Conv(Operator):
 
     def setup(self) -> None:
         self.window, self.group = read_window(self), check_group(self)
+        self.relu = self.type == "ConvRelu"
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
         conv = float_conv(self, ins)
-        step = _conv.float_step(conv, relu=self.type == "ConvRelu")
+        step = _conv.float_step(conv, relu=self.relu)
         step.prepare = partial(self.prepare, step, conv)
         return step
 

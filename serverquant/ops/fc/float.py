@@ -10,10 +10,10 @@ import numpy as np
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import Spec
 from serverquant.kernels.gemm_f32._gemm_f32 import PackedWeightF32, pack, unpack
+from serverquant.ops._relu import TakesRelu
 from serverquant.ops.fc import _fc
 from serverquant.ops.fc.schema import TURNED, weight_matrix
 from serverquant.runtime._plan import Step
-from serverquant.runtime.operator import Operator
 from serverquant.runtime.registry import register
 from serverquant.runtime.schema import axis_of
 
@@ -28,7 +28,7 @@ def _packed(blob: Blob, key: Hashable, how: Callable[[np.ndarray], PackedWeightF
 
 
 @register("FC", "FCTransposed")
-class FC(Operator):
+class FC(TakesRelu):
     """Y = X W^T + b, or X W + b, all float."""
 
     takes = "float"
@@ -36,7 +36,8 @@ class FC(Operator):
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
         n, k = weight_matrix(self, ins[1].dims)
-        step = _fc.float_step(n, k, batched=axis_of(self.args.axis, ins[0].ndim, extra=1) > 0)
+        batched = axis_of(self.args.axis, ins[0].ndim, extra=1) > 0
+        step = _fc.float_step(n, k, batched=batched, relu=self.relu)
         step.prepare = partial(self.prepare, step, n, k)
         return step
 

@@ -11,6 +11,7 @@ from serverquant.runtime._plan cimport Step, fail
 cdef struct SpatialBN:
     int64_t channels, inner
     float epsilon
+    bint relu
 
 cdef int run_spatial_bn(sq_step* s) noexcept nogil:
     cdef SpatialBN* c = <SpatialBN*>s.ctx
@@ -22,15 +23,15 @@ cdef int run_spatial_bn(sq_step* s) noexcept nogil:
     fold_norm(<float*>s.in_[1].data, <float*>s.in_[2].data, <float*>s.in_[3].data, <float*>s.in_[4].data, c.epsilon,
               c.channels, alpha, alpha + c.channels)
     affine_channels(<float*>s.in_[0].data, <float*>s.out[0].data, alpha, alpha + c.channels,
-                    s.in_[0].shape.size // block if block else 0, c.channels, c.inner)
+                    s.in_[0].shape.size // block if block else 0, c.channels, c.inner, c.relu)
     return SQ_OK
 
 
-def spatial_bn_step(int axis, int64_t channels, int64_t inner, float epsilon) -> Step:
-    """X is (outer, channels, inner)."""
+def spatial_bn_step(int axis, int64_t channels, int64_t inner, float epsilon, *, bint relu=False) -> Step:
+    """X is (outer, channels, inner). relu: negative outputs become 0."""
     cdef Step step = Step()
     cdef SpatialBN* c = <SpatialBN*>step.new_context(sizeof(SpatialBN))
-    c.channels, c.inner, c.epsilon = channels, inner, epsilon
+    c.channels, c.inner, c.epsilon, c.relu = channels, inner, epsilon, relu
     step.c.run = run_spatial_bn
     step.c.rows = 1 if axis > 0 else 0
     step.kernel = "affine_channels"

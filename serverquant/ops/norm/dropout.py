@@ -29,8 +29,7 @@ class Dropout(PythonOperator):
         self.effects = not self.args.is_test
 
     def check_types(self, ins: list[Spec]) -> None:
-        if not self.args.is_test:
-            self.expect(ins, 0, "float")
+        self.expect(ins, 0, *(("float", "int8") if self.args.is_test else ("float",)))
 
     def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
         return super().output_type(ins, i) if i == 0 else (dtypes.BOOL, TENSOR)

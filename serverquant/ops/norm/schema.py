@@ -288,6 +288,6 @@ declare(
     shape=same_as_first,
     doc="""Training: elements become 0 at random (`numpy.random.seed` makes it repeatable), the others are divided by
 1 - ratio. A test copies.""",
-    in_doc=("data: tensor; training: float",),
+    in_doc=("data: float tensor; a test takes Int8 too",),
     out_doc=("output: tensor of the input's shape", "mask: bool, what is kept; a test keeps all"),
 )

@@ -2,7 +2,7 @@
 
 To add one (a fusion, say): a function here, or in a file of its own where it has more than a few lines, and its place
 in PASSES. It replaces nodes by others that write the same values, bit for bit; whatever nobody reads any more is taken
-out by `drop_dead`, which comes last.
+out by `drop_dead`. An operator that can do the work of the one behind it says so in its `absorb`.
 """
 
 from __future__ import annotations
@@ -85,6 +85,31 @@ def run_ahead(nodes: list[Node]) -> None:
         pending = plan.rest
 
 
+def absorb(graph: Graph) -> None:
+    """An operator and the one behind it as one, where nobody else reads what lies between and the first can."""
+    uses = graph.uses()
+    left: list[Node] = []
+    for node in graph.nodes:
+        before = left[-1] if left else None
+        if before is None or not _between(before, node, uses) or before.outputs[0] in graph.results:
+            left.append(node)
+            continue
+        whole = before.operator.absorb(node.operator)
+        if whole is None:
+            left.append(node)
+            continue
+        node.outputs[0].over = before.outputs[0].over if node.outputs[0].over else None
+        before.operator, before.outputs = whole, node.outputs
+    graph.nodes = left
+
+
+def _between(first: Node, second: Node, uses: dict[Value, list[tuple[Node, int]]]) -> bool:
+    """Whether the first node's only output is there for the second alone, which reads nothing else."""
+    pure = first.is_pure and second.is_pure and len(first.outputs) == len(second.outputs) == 1
+    value = first.outputs[0] if pure else None
+    return pure and second.inputs == [value] and len(uses[second.inputs[0]]) == 1 and not second.inputs[0].kept
+
+
 def drop_dead(graph: Graph) -> None:
     """Take out nodes that no result depends on and that have no effects."""
     needed = set(graph.results)
@@ -96,4 +121,4 @@ def drop_dead(graph: Graph) -> None:
     graph.nodes = left[::-1]
 
 
-PASSES: list[Callable[[Graph], None]] = [drop_dead]
+PASSES: list[Callable[[Graph], None]] = [drop_dead, absorb]

@@ -246,6 +246,7 @@ FIVE = ("Y", "mean", "var", "m", "r")
         ("Normalize", (X,), ("Y",), {"axis": 3}, ArgumentError, "axis is 3"),
         ("LpNorm", (X,), ("Y",), {"p": 3}, ArgumentError, "1 or 2"),
         ("Dropout", (X,), ("Y",), {}, ArgumentError, "is_test is missing"),
+        ("Dropout", (np.array([b"text"], object),), ("Y",), {"is_test": 1}, DTypeError, "expected a float tensor"),
         ("Dropout", (X,), ("Y",), {"is_test": 0, "ratio": 1.0}, ArgumentError, "ratio must be in"),
     ],
 )
