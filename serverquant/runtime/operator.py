@@ -82,6 +82,7 @@ class Operator:
         for each input.
     packs: inputs that run() reads in the form that `prepare` packed, never the blob's own values.
     by_name: whether it may read or write blobs of the store that are no inputs or outputs of it.
+    named_inputs: whether it looks its inputs up in the store, by name.
     any_inputs: inputs may be empty when it is planned, and their shapes are none of the plan's business (operators that
         run nets: what they read is up to those).
     """
@@ -89,6 +90,7 @@ class Operator:
     takes: str | tuple[str, ...] = "any"
     packs: tuple[int, ...] = ()
     by_name: bool = False
+    named_inputs: bool = False
     any_inputs: bool = False
 
     def __init__(self, definition: Definition, schema: Schema):

@@ -36,7 +36,8 @@ class Schema:
     values: rule (operator, input specs) -> array, or a list of arrays for several outputs, when the outputs' values are
         known while planning; else None.
     effects: True for types that do more than compute their outputs from their inputs and arguments (random numbers,
-        counters, files, messages, checks): never computed ahead or left out, and in order among themselves. None: not known.
+        counters, files, messages, checks): never computed ahead or left out, and in order among themselves. None: not
+        known.
     in_doc, out_doc: names and meanings of inputs and outputs, "X: ..." each.
     """
 

@@ -384,3 +384,19 @@ def test_checks_stay():
         planned.run()
     space.create("x").feed(np.float32([[1, 2]]))
     planned.run()
+
+
+def test_inputs_that_an_operator_looks_up_by_name_are_kept():
+    @serverquant.register("PlannedTestByName", replace=True)
+    class ByName(serverquant.PythonOperator):
+        named_inputs = True
+
+        def run(self, inputs, outputs):
+            outputs[0] = self.definition.store.fetch("t") + np.float32(1)
+
+    net = NetDef(name="named", external_input=["x"], external_output=["y"])
+    add(net, "Relu", ["x"], ["s"])
+    add(net, "Relu", ["s"], ["t"])
+    add(net, "PlannedTestByName", ["t"], ["u"])
+    add(net, "Relu", ["u"], ["y"])
+    check(net, {"x": np.float32([-1, 2])})

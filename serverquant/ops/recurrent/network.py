@@ -44,6 +44,8 @@ class StepWorkspaces:
 class RecurrentNetwork(Operator):
     """Steps one after the other, on copies of the linked tensors' parts."""
 
+    named_inputs = True  # by the step net
+
     def setup(self) -> None:
         args = self.args
         if args.step_net is None:

@@ -62,6 +62,7 @@ def graph_of(operators: list[Operator], results: set[str], constants: set[str]) 
     """The graph of operators in order. results: names whose last value has to be there after a run. constants: names of
     blobs that nobody but the net writes."""
     kept = results | set(read_first(operators))
+    kept |= {name for operator in operators if operator.named_inputs for name in operator.inputs}
     current: dict[str, Value] = {}
     nodes = []
     for operator in operators:
