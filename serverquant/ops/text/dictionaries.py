@@ -50,7 +50,7 @@ class Index:
 
     def load(self, keys: list[Any]) -> None:
         with self._lock:
-            if len(keys) >= self.max_elements:
+            if len(keys) > self.max_elements:
                 raise ServerquantError(f"{len(keys)} keys do not fit: max_elements is {self.max_elements}")
             numbers = {key: i + 1 for i, key in enumerate(keys)}
             if len(numbers) != len(keys):

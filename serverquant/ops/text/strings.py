@@ -97,7 +97,9 @@ class StringJoin(PythonOperator):
         x = inputs[0]
         if x.ndim not in (1, 2):
             raise ShapeError(f'input 0 "{self.inputs[0]}" has {x.ndim} dimensions; expected 1 or 2')
-        rows = x.reshape(len(x), -1) if x.size else x.reshape(len(x), 0)
+        if not x.size:
+            raise ShapeError(f'input 0 "{self.inputs[0]}" has no elements')
+        rows = x.reshape(len(x), -1)
         if self.args.axis == 1 and x.ndim == 2:
             rows = rows.T
         write, end = _as_text(x.dtype), self.args.delimiter
