@@ -42,7 +42,8 @@ def test_what_is_inferred_is_what_a_run_makes(name):
     with serverquant.load(case.init_path(), case.predict_path, keep_blobs=True) as predict:
         inferred = predict.infer(case.inputs())
         predict(case.inputs())
-        last = {name: spec for item in inferred for name, spec in zip(item.definition.outputs, item.outs)}
+        last = {n: spec for item in inferred for n, spec in zip(item.definition.outputs, item.outs or ())}
+        assert last
         for name, spec in last.items():
             assert predict._context()[0].get(name).spec().same_type(spec), name
 
