@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from serverquant.kernels.binary import _binary
 from serverquant.kernels.reduce import _reduce
 from serverquant.kernels.unary import _unary
 
@@ -29,7 +30,11 @@ def log_one_more(x: np.ndarray) -> np.ndarray:
 
 
 def power(x: np.ndarray, exponent: float) -> np.ndarray:
-    return _unary.py_map("power_f32", np.asarray(x, np.float32), a=exponent)
+    """x ^ exponent of a row."""
+    x = np.ascontiguousarray(x, np.float32)
+    y = np.empty_like(x)
+    _binary.py_binary_strided("pow_f32", x, (1,), np.array([exponent], np.float32), (0,), y)
+    return y
 
 
 def sum_rows(x: np.ndarray) -> np.ndarray:

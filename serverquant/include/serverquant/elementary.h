@@ -168,15 +168,16 @@ SQ_INLINE float sq_pow(float base, float exponent) {
     t = t < -1000.0 ? -1000.0 : t;
     t = t > 1000.0 ? 1000.0 : t;
     const double n = (t + SQ_WHOLE) - SQ_WHOLE;
-    float z = (float)sq_exp_parts(n, (t - n) * 0x1.62e42fefa39efp-1);
-    const double far = fabs(y) < 0x1p53 ? y : 0.0; /* even numbers only out there */
-    const int whole = fabs(y) >= 0x1p53 || (far + SQ_WHOLE) - SQ_WHOLE == far || fabs(y) >= 0x1p24;
-    const int odd = fabs(y) < 0x1p24 && whole && (far * 0.5 + SQ_WHOLE) - SQ_WHOLE != far * 0.5;
-    const int negative = sq_bits((double)base) >> 63 != 0;
-    z = negative && odd ? -z : z;
-    z = base < 0.0f && !whole && x < INFINITY ? NAN : z;
-    z = x == 1.0 && (!negative || fabs(y) == INFINITY) ? 1.0f : z;
-    return y == 0.0 ? 1.0f : z;
+    const double z = sq_exp_parts(n, (t - n) * 0x1.62e42fefa39efp-1);
+    const double a = fabs(y), near = a < 0x1p24 ? y : 0.0; /* larger ones are even, as 0 is */
+    const double half = near * 0.5, sign = copysign(1.0, (double)base);
+    const double of_whole = (half + SQ_WHOLE) - SQ_WHOLE != half ? -z : z;
+    const double of_fraction = x == 0.0 ? z : x < INFINITY ? (double)NAN : z;
+    const double of_negative = (near + SQ_WHOLE) - SQ_WHOLE != near ? of_fraction : of_whole;
+    const double of_minus_one = a == INFINITY ? 1.0 : of_negative;
+    double r = sign < 0.0 ? of_negative : z;
+    r = x == 1.0 ? (sign < 0.0 ? of_minus_one : 1.0) : r;
+    return (float)(y == 0.0 ? 1.0 : r);
 }
 
 /* The angle's distance from the nearest multiple of pi/2; that multiple modulo 4 in *quadrant. |x| < 2^30. */

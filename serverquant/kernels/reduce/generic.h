@@ -62,8 +62,41 @@
             }                                                                                           \
         memcpy(best, place, sizeof(int64_t) * count);                                                   \
     }                                                                                                   \
+    /* The best by lanes, then the first that equals it: never a NaN, which equals nothing, but in front. */ \
+    static int64_t SQ_NAME(op##_line)(const type* data, long long n) {                                  \
+        type s[SQ_LANES];                                                                               \
+        long long i = 0;                                                                                \
+        if (n <= 0 || data[0] != data[0]) return 0;                                                     \
+        for (int k = 0; k < SQ_LANES; k++) s[k] = data[0];                                              \
+        for (; i + SQ_LANES <= n; i += SQ_LANES)                                                        \
+            for (int k = 0; k < SQ_LANES; k++) {                                                        \
+                const type x = data[i + k], y = s[k];                                                   \
+                s[k] = (better) ? x : y;                                                                \
+            }                                                                                           \
+        for (int k = 0; i + k < n; k++) {                                                               \
+            const type x = data[i + k], y = s[k];                                                       \
+            s[k] = (better) ? x : y;                                                                    \
+        }                                                                                               \
+        for (int half = SQ_LANES / 2; half > 0; half /= 2)                                              \
+            for (int k = 0; k < half; k++) {                                                            \
+                const type x = s[k + half], y = s[k];                                                   \
+                s[k] = (better) ? x : y;                                                                \
+            }                                                                                           \
+        for (i = 0; i + SQ_LANES <= n; i += SQ_LANES) {                                                 \
+            int found = 0;                                                                              \
+            for (int k = 0; k < SQ_LANES; k++) found |= data[i + k] == s[0];                            \
+            if (found) break;                                                                           \
+        }                                                                                               \
+        while (data[i] != s[0]) i++;                                                                    \
+        return i;                                                                                       \
+    }                                                                                                   \
     static void SQ_NAME(op)(const void* job, long long begin, long long end) {                          \
         const sq_reduce_job j = *(const sq_reduce_job*)job;                                             \
+        if (j.inner == 1) {                                                                             \
+            for (long long i = begin; i < end; i++)                                                     \
+                ((int64_t*)j.y)[i] = SQ_NAME(op##_line)((const type*)j.x + i * j.n, j.n);               \
+            return;                                                                                     \
+        }                                                                                               \
         while (begin < end) {                                                                           \
             const long long o = begin / j.inner, at = begin % j.inner;                                  \
             long long count = j.inner - at < end - begin ? j.inner - at : end - begin;                  \

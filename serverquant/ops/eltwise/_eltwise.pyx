@@ -61,6 +61,29 @@ def grid_step(str kernel, int rows, list dims, list a_strides, list b_strides, b
     return step
 
 
+cdef struct Power:
+    Kernel kernel
+    float exponent
+
+cdef int run_power(sq_step* s) noexcept nogil:
+    cdef Power* c = <Power*>s.ctx
+    cdef int64_t one = 1, zero = 0, n = s.in_[0].shape.size
+    binary_strided(&c.kernel, s.in_[0].data, &one, &c.exponent, &zero, s.out[0].data, 1, &n)
+    return SQ_OK
+
+
+def power_step(float exponent) -> Step:
+    """y = x ^ exponent."""
+    cdef Step step = Step()
+    cdef Power* c = <Power*>step.new_context(sizeof(Power))
+    find_kernel(&c.kernel, "pow_f32")
+    c.exponent = exponent
+    step.c.run = run_power
+    step.c.rows = 1
+    step.kernel = "pow_f32"
+    return step
+
+
 cdef int run_fold(sq_step* s) noexcept nogil:
     cdef const void** inputs = <const void**>s.scratch(s, s.n_in * sizeof(void*))
     cdef int i

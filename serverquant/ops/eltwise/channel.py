@@ -22,7 +22,7 @@ def around(dims: tuple[int, ...], axis: int) -> Middle:
 
 
 # Exponents with a shorter way that gives what the general one would.
-SHORT = {1.0: "", 2.0: "sqr_f32", 0.5: "power_half_f32", -1.0: "reciprocal_f32"}
+SHORT = {2.0: "sqr_f32", 0.5: "power_half_f32", -1.0: "reciprocal_f32"}
 
 
 @register("Pow")
@@ -39,8 +39,9 @@ class Pow(Operator):
         if len(ins) == 2:
             return _eltwise.grid_step("pow_f32", *binary_grid(self, ins, ins[0].dims))
         exponent = self.args.exponent
-        kernel = SHORT.get(exponent, "power_f32")
-        return map_step(kernel, exponent) if kernel else copy_step(1)
+        if exponent == 1:
+            return copy_step(1)
+        return map_step(SHORT[exponent]) if exponent in SHORT else _eltwise.power_step(exponent)
 
 
 @register("PRelu")

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from serverquant._base.errors import DTypeError
 from serverquant.blobs import dtypes
 from serverquant.blobs.spec import TENSOR, Spec
 from serverquant.ops._types import SHORT
 from serverquant.ops.unary import _unary
-from serverquant.ops.unary.schema import SOURCES, cast_type
+from serverquant.ops.unary.schema import cast_type
 from serverquant.runtime._plan import Step, copy_step
 from serverquant.runtime.operator import Operator, PythonOperator
 from serverquant.runtime.registry import register
@@ -24,7 +25,9 @@ class Cast(PythonOperator):
         self.to = cast_type(self)
 
     def check_types(self, ins: list[Spec]) -> None:
-        self.expect(ins, 0, *SOURCES)
+        # The word int8 would mean a quantized tensor.
+        if ins[0].kind != TENSOR or ins[0].dtype not in SHORT:
+            raise DTypeError(f"{self.input_text(ins, 0)} cannot be used; expected a plain tensor of numbers or bool")
 
     def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
         return self.to, TENSOR

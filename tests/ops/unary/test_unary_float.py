@@ -120,6 +120,7 @@ def test_cast():
         ("string", [b"0.000000", b"1.700000", b"-1.700000", b"300.500000"]),
     ):
         assert run("Cast", {"X": x}, to=to).tolist() == [list(want)]
+    assert run("Cast", {"X": np.int8([-1, 7])}, to="int64").tolist() == [-1, 7]
     assert run("Cast", {"X": np.array([True, False])}, to="string").tolist() == [b"1", b"0"]
     with pytest.raises(DTypeError):
         run("Cast", {"X": x.astype(np.float16)}, to=1)
