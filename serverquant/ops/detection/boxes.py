@@ -50,31 +50,31 @@ class BoxArguments:
             )
 
     def transform(self, boxes: np.ndarray, deltas: np.ndarray, weights: list[float]) -> np.ndarray:
-        """Boxes (n, 4 or 5) moved and stretched by deltas (n, 4 or 5)."""
-        if boxes.shape[1] == 5:
+        """Boxes (..., 4 or 5) moved and stretched by deltas, which may have more dimensions."""
+        if boxes.shape[-1] == 5:
             return self._transform_rotated(boxes, deltas, weights)
-        size = boxes[:, 2:] - boxes[:, :2] + np.float32(self.plus_one)
-        center, size = _move(boxes[:, :2] + np.float32(0.5) * size, size, deltas, weights)
+        size = boxes[..., 2:] - boxes[..., :2] + np.float32(self.plus_one)
+        center, size = _move(boxes[..., :2] + np.float32(0.5) * size, size, deltas, weights)
         half = np.float32(0.5) * size
-        return np.concatenate([center - half, center + half - np.float32(self.plus_one)], 1)
+        return np.concatenate([center - half, center + half - np.float32(self.plus_one)], -1)
 
     def _transform_rotated(self, boxes: np.ndarray, deltas: np.ndarray, weights: list[float]) -> np.ndarray:
-        center, size = _move(boxes[:, :2], boxes[:, 2:4], deltas, weights)
-        angle = deltas[:, 4:] * np.float32(180) / np.float32(math.pi) + boxes[:, 4:]
+        center, size = _move(boxes[..., :2], boxes[..., 2:4], deltas, weights)
+        angle = deltas[..., 4:] * np.float32(180) / np.float32(math.pi) + boxes[..., 4:]
         if self.bound:
             self.check_angles()
             turn = np.float32(self.high - self.low)
             angle = np.where(angle < self.low, angle + turn, np.where(angle > self.high, angle - turn, angle))
-        return np.concatenate([center, size, angle], 1)
+        return np.concatenate([center, size, angle], -1)
 
     def clip(self, boxes: np.ndarray, height: int, width: int) -> np.ndarray:
-        """Boxes cut to the image; rotated ones only if they are as good as upright."""
-        if boxes.shape[1] == 4:
+        """Boxes (..., 4 or 5) cut to the image; rotated ones only if they are as good as upright."""
+        if boxes.shape[-1] == 4:
             limit = np.array([width, height, width, height], np.float32) - np.float32(self.plus_one)
             return np.maximum(np.minimum(boxes, limit), np.float32(0))
-        upright = np.abs(boxes[:, 4]) <= self.clip_angle
-        half = (boxes[upright, 2:4] - np.float32(self.plus_one)) / np.float32(2)
-        center = boxes[upright, :2]
+        upright = np.abs(boxes[..., 4]) <= self.clip_angle
+        center, size = boxes[upright, :2], boxes[upright, 2:4]
+        half = (size - np.float32(self.plus_one)) / np.float32(2)
         cut = self.clip(np.concatenate([center - half, center + half], 1), height, width)
         out = boxes.copy()
         out[upright, :2] = (cut[:, :2] + cut[:, 2:]) / np.float32(2)
@@ -96,5 +96,5 @@ class BoxArguments:
 def _move(
     center: np.ndarray, size: np.ndarray, deltas: np.ndarray, weights: list[float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    scaled = deltas[:, :4] / np.array(weights, np.float32)
-    return scaled[:, :2] * size + center, exp(np.minimum(scaled[:, 2:], LOG_SIZE_MAX)) * size
+    scaled = deltas[..., :4] / np.array(weights, np.float32)
+    return scaled[..., :2] * size + center, exp(np.minimum(scaled[..., 2:], LOG_SIZE_MAX)) * size

@@ -15,6 +15,9 @@ from serverquant.runtime.operator import PythonOperator
 from serverquant.runtime.registry import register
 
 
+CHUNK = 1 << 14  # numbers that BBoxTransform works on at once
+
+
 @register("GenerateProposals", "GenerateProposalsCPP")
 class GenerateProposals(PythonOperator):
     """Proposals of each image, best first."""
@@ -100,9 +103,12 @@ class BBoxTransform(PythonOperator):
         rois, deltas, info = inputs
         counts = self._counts(rois, len(info))
         begin = 0
-        for i, count in enumerate(counts):
-            part = slice(begin, begin + count)
-            outputs[0][part] = self._image(rois[part, -self.box_dim :], deltas[part], info[i])
+        # A few thousand numbers at once: intermediate arrays that large stay in the cache, and their memory is reused.
+        rows = max(1, CHUNK // max(deltas.shape[1], 1))
+        for i, count in enumerate(counts.tolist()):
+            for first in range(begin, begin + count, rows):
+                part = slice(first, min(first + rows, begin + count))
+                outputs[0][part] = self._image(rois[part, -self.box_dim :], deltas[part], info[i])
             begin += count
         if len(outputs) > 1:
             outputs[1][...] = counts
@@ -122,11 +128,8 @@ class BBoxTransform(PythonOperator):
         height, width = (int(float(v / scale) + 0.5) for v in info[:2])
         boxes = rois.copy()
         boxes[:, :4] /= scale
-        out = np.empty_like(deltas)
-        for k in range(0, deltas.shape[1], self.box_dim):
-            moved = self.boxes.transform(boxes, deltas[:, k : k + self.box_dim], self.args.weights)
-            clipped = self.boxes.clip(moved, height, width)
-            if self.args.apply_scale:
-                clipped[:, :4] *= scale
-            out[:, k : k + self.box_dim] = clipped
-        return out
+        per_class = deltas.reshape(len(deltas), deltas.shape[1] // self.box_dim, self.box_dim)
+        out = self.boxes.clip(self.boxes.transform(boxes[:, None], per_class, self.args.weights), height, width)
+        if self.args.apply_scale:
+            out[..., :4] *= scale
+        return out.reshape(deltas.shape)
