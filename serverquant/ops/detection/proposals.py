@@ -14,7 +14,6 @@ from serverquant.runtime._plan import Step
 from serverquant.runtime.operator import PythonOperator
 from serverquant.runtime.registry import register
 
-
 CHUNK = 1 << 14  # numbers that BBoxTransform works on at once
 
 

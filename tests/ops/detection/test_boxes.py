@@ -138,6 +138,19 @@ def test_transform():
     np.testing.assert_allclose(y, [want], rtol=1e-6)
 
 
+def test_many_boxes_are_transformed_as_few_are():
+    boxes = upright(9000)
+    deltas = RNG.normal(0, 0.3, (9000, 8)).astype(np.float32)
+    rois = np.concatenate([np.repeat([[0], [1]], 4500, 0).astype(np.float32), boxes], 1)
+    info = np.float32([[40, 60, 2], [90, 50, 1]])
+    got, counts = run("BBoxTransform", {"R": rois, "D": deltas, "I": info}, ["Y", "N"])
+    assert counts.tolist() == [4500, 4500]
+    for image, first in ((0, 0), (0, 4400), (1, 4500), (1, 8950)):
+        part = slice(first, first + 50)
+        few = run("BBoxTransform", {"R": boxes[part], "D": deltas[part], "I": info[image : image + 1]})
+        np.testing.assert_array_equal(got[part], few)
+
+
 @pytest.mark.parametrize(
     ("shapes", "args", "says"),
     [
