@@ -11,7 +11,7 @@ import pytest
 
 
 def test_all_are_there() -> None:
-    assert len(cases.cases()) == 25
+    assert len(cases.cases()) == 27
     assert len(cases.cases(full_size=True)) == 6
 
 
