@@ -93,6 +93,8 @@ cdef int reshape_bags(sq_step* s, const sq_shape* const* inputs, sq_shape* const
     cdef int64_t bags = inputs[c.lengths].dims[0]
     if inputs[c.indices].ndim != 1 or inputs[c.lengths].ndim != 1 or not table.dims[0]:
         return 1
+    if bags and inputs[c.lengths].item_bytes != sizeof(int32_t):  # others are taken where there are none
+        return 1
     if table.size // table.dims[0] * table.item_bytes != c.stride:
         return 1
     outputs[0].dims[0], outputs[0].size = bags, bags * c.columns

@@ -40,7 +40,7 @@ class Bags(Operator):
     def check_types(self, ins: list[Spec]) -> None:
         self.expect(ins, 0, *(("float", "float16") if self.bits == 32 else ("uint8",)))
         self.expect(ins, self.indices, "int32", "int64")
-        self.expect(ins, self.lengths, "int32")
+        self.expect(ins, self.lengths, "int32", *(() if ins[self.lengths].size else ("int64",)))  # of no bags
         for i in (self.weights, self.apart):
             if i is not None:
                 self.expect(ins, i, "float")

@@ -229,10 +229,17 @@ declare(
 # ---- elements ------------------------------------------------------------------------------------------------------
 
 
+def unique_shape(op: Any, ins: list[Spec]) -> list[Dims] | None:
+    if ins[0].ndim != 1:
+        raise op.shape_error(ins, 0, "a vector")
+    return None if ins[0].size > 1 else [ins[0].dims] * len(op.outputs)
+
+
 declare(
     "Unique",
     inputs=1,
     outputs=(1, 2),
+    shape=unique_shape,
     doc="The different elements, in ascending order.",
     in_doc=("indices: int32 or int64, 1-D",),
     out_doc=("unique_indices: the elements", "remapping: int32, place of each input among them"),
