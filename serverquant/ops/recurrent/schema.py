@@ -63,7 +63,7 @@ declare(
     "GRUUnit",
     inputs=(3, 4),
     outputs=1,
-    args=CELL_ARGS,
+    args=[*CELL_ARGS, Arg("forget_bias", "float", 0.0, "no effect")],
     shape=cell_dims,
     doc="One step of a GRU: H = H' * u + tanh(output) * (1 - u), u = sigmoid(update). The reset gate is not looked at.",
     in_doc=("H': (1, N, D), the state before", "gates: (1, N, 3 D): reset, update, output", LENGTHS, STEP),

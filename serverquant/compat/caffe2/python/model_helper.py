@@ -157,6 +157,21 @@ def _check_inference(op: Any) -> None:
             raise ValueError(f"{op.type} has is_test=0: take the predictor from the model for testing")
 
 
+def _rename_within(op: Any, step_nets: list[Any], renames: dict[str, str]) -> None:
+    """Other names of blobs, also of those that step nets and their links are about."""
+    _rename(op.input, renames)
+    _rename(op.output, renames)
+    for step_net in step_nets:
+        for names in (step_net.external_input, step_net.external_output):
+            _rename(names, renames)
+        for step_op in step_net.op:
+            _rename(step_op.input, renames)
+            _rename(step_op.output, renames)
+    for argument in op.arg if step_nets else ():
+        if argument.name in ("link_external", "alias_dst"):
+            argument.strings[:] = [renames.get(name.decode(), name.decode()).encode() for name in argument.strings]
+
+
 def ExtractPredictorNet(
     net_proto: Any,
     input_blobs: Iterable[Any],
@@ -194,20 +209,13 @@ def ExtractPredictorNet(
         known.update(op.output)
         external_in.update(outside & set(op.input))
         external_out.update(set(net_proto.external_output) & set(op.output))
-        for names in (added.input, added.output):
-            _rename(names, renames)
-        for step_net in inner:
-            for names in (step_net.external_input, step_net.external_output):
-                _rename(names, renames)
-            for step_op in step_net.op:
-                _rename(step_op.input, renames)
-                _rename(step_op.output, renames)
+        _rename_within(added, inner, renames)
         for argument in added.arg:
             if argument.name == "backward_step_net":
                 argument.ClearField("n")
-        if device is not None:
-            added.device_option.device_type = device.device_type
-            added.device_option.device_id = device.device_id
+        for each in [added, *(step_op for step_net in inner for step_op in step_net.op)] if device is not None else ():
+            each.device_option.device_type = device.device_type
+            each.device_option.device_id = device.device_id
     message.external_input.extend(sorted(renames.get(b, b) for b in external_in))
     message.external_output.extend(sorted(renames.get(b, b) for b in external_out))
     exported = sorted(renames.get(b, b) for b in external_in - inputs)

@@ -73,3 +73,8 @@ def EnumClassKeyVals(cls: type) -> dict[str, Any]:
 def raiseIfNotEqual(a: Any, b: Any, msg: str) -> None:
     if a != b:
         raise Exception(f"{msg}. {a} != {b}")
+
+
+def debug(function: Any) -> Any:
+    """The function as it is; errors are seen as they come."""
+    return function

@@ -17,8 +17,8 @@ _NAMES = proto.PredictorConsts()
 class PredictorExportMeta:
     """What belongs to a predictor. Blobs may be references or names; parameters are neither inputs nor outputs.
 
-    shapes: of inputs and outputs, by name. extra_init_net runs when a thread begins, global_init_net when parameters are
-    loaded. name: where a file has several.
+    shapes: of inputs and outputs, by name. extra_init_net runs when a thread begins, global_init_net when
+    parameters are loaded. name: where a file has several.
     """
 
     predict_net: Any
