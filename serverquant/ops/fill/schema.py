@@ -189,7 +189,7 @@ declare(
 def range_length(start: Any, stop: Any, step: Any) -> int:
     """How many numbers Caffe2 makes: for integers below 0 steps, one less than numpy where the division has a rest."""
     if step == 0:
-        raise ShapeError("the step of a range must not be 0")
+        raise ShapeError("Step size cannot be 0")  # programs look for these words
     if isinstance(start, np.floating):
         with np.errstate(over="ignore", invalid="ignore"):
             length = (stop - start) / step

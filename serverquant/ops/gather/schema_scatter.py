@@ -47,7 +47,9 @@ def copy_rows_shape(op: Any, ins: list[Spec]) -> list[Dims]:
     if ins[1].ndim != 1:
         raise op.shape_error(ins, 1, "a vector")
     if ins[2].dims != ins[0].dims[1:]:
-        raise op.shape_error(ins, 2, f"a row of input 0, {ins[0].dims[1:]}")
+        # Programs look for these words of Caffe2's.
+        words = "width of input tensor should match lengths of row"
+        raise ShapeError(f"{words}: {op.input_text(ins, 0)}, {op.input_text(ins, 2)}")
     return [ins[0].dims]
 
 

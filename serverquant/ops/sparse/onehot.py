@@ -85,6 +85,9 @@ class BatchBucketOneHot(Arrays):
         ends = np.cumsum(lengths)
         for c, (end, length) in enumerate(zip(ends, lengths)):
             column = columns[:, c]
-            bucket = np.where(np.isnan(column), 0, np.searchsorted(boundaries[end - length : end], column))
+            edges = boundaries[end - length : end]
+            # Of boundaries that are there twice, the middle one counts.
+            middle = (np.searchsorted(edges, column) + np.searchsorted(edges, column, "right")) // 2
+            bucket = np.where(np.isnan(column), length // 2, middle)  # it loses every comparison
             codes[np.arange(len(data)), end - length + c + bucket] = 1
         return codes

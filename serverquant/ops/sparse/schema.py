@@ -216,7 +216,7 @@ declare(
     inputs=3,
     shape=bucket_one_hot_shape,
     doc="Every column becomes as many as its boundaries make buckets: 1 in its bucket, 0 elsewhere. A boundary is the "
-    "end of the bucket below it.",
+    "end of the bucket below it; of equal ones the middle one counts.",
     in_doc=(
         "data: float, (rows, columns)",
         "lengths: int32, boundaries of each column",

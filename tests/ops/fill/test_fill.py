@@ -153,7 +153,7 @@ def test_samples_follow_the_weights():
         ("UniqueUniformFill", {}, {"shape": [7], "min": 1, "max": 5}, ShapeError, "cannot all differ"),
         ("UniqueUniformFill", {}, {"shape": [1], "min": 1}, ArgumentError, "max"),
         ("UniqueUniformFill", {}, {"shape": [1], "min": 1, "max": 2, "dtype": 1}, ArgumentError, "dtype is 1"),
-        ("Range", {"a": [1], "b": [2], "s": [0]}, {}, ShapeError, "must not be 0"),
+        ("Range", {"a": [1], "b": [2], "s": [0]}, {}, ShapeError, "cannot be 0"),
         ("Range", {"a": [1, 2]}, {}, ShapeError, "one element"),
         ("SinusoidPositionEncoding", {"X": [1]}, {}, ShapeError, "2 dimensions"),
     ],

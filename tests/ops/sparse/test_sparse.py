@@ -87,6 +87,8 @@ def test_batch_one_hot():
     data = f32([2, 3], [4, 1], [2, 5])
     codes = run("BatchBucketOneHot", {"X": data, "L": i32(2, 3), "B": f32(0.1, 2.5, 1, 3.1, 4.5)})
     assert codes.tolist() == [[0, 1, 0, 0, 1, 0, 0], [0, 0, 1, 1, 0, 0, 0], [0, 1, 0, 0, 0, 0, 1]]
+    codes = run("BatchBucketOneHot", {"X": f32([0], [-1], [np.nan]), "L": i32(3), "B": f32(0, 0, 5)})
+    assert codes.tolist() == [[0, 1, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0]]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_batch_one_hot():
         ("SegmentOneHot", {"L": i32(1), "I": i64(0), "N": i64(0)}, {}, ShapeError, "at least 1"),
         ("BatchOneHot", {"X": i64([1, 2]), "L": i32(1), "V": i64(1)}, {}, ShapeError, "each column"),
         ("BatchBucketOneHot", {"X": f32([1]), "L": i32(0), "B": f32()}, {}, ShapeError, "at least one boundary"),
-        ("Unique", {"X": i64([1])}, {}, ShapeError, "1 dimension"),
+        ("Unique", {"X": i64([1])}, {}, ShapeError, "vector"),
     ],
 )
 def test_refused(op, feeds, args, error, words):
