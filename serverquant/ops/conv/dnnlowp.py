@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
+
 from serverquant._base.errors import ArgumentError, QuantizationError, ShapeError
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import OBJECT, Spec
@@ -11,8 +13,9 @@ from serverquant.kernels.conv_f32._conv_f32 import ConvF32
 from serverquant.ops._window import read_window
 from serverquant.ops.conv import _conv
 from serverquant.ops.conv.float import float_conv, packed_f32
-from serverquant.ops.conv.int8 import Int8ConvBase, pack_weight, packed_geometry, weight_key
+from serverquant.ops.conv.int8 import Int8ConvBase, expect_float_layers, pack_weight, packed_geometry, weight_key
 from serverquant.ops.conv.schema import check_group
+from serverquant.ops.dnnlowp import acc16
 from serverquant.ops.dnnlowp.options import read_options
 from serverquant.ops.dnnlowp.unpacking import conv_unpacker
 from serverquant.ops.dnnlowp.weights import LayerWeight, PackedLayer, check_packed, pack_bias, read_weight
@@ -44,12 +47,7 @@ class DnnlowpConv(Int8ConvBase):
         if ins[1].kind == OBJECT and not self.window.nhwc:
             raise QuantizationError(f"{self.input_text(ins, 1)}: packed weights are for NHWC convolutions only")
         if self.options.output is None:
-            for i in range(1, len(ins)):
-                if not ins[i].is_float:
-                    raise QuantizationError(
-                        f"{self.input_text(ins, i)} must be float when the output's parameters are chosen while "
-                        "running; give Y_scale and Y_zero_point"
-                    )
+            expect_float_layers(self, ins)
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
         floats = float_conv(self, ins) if self.options.output is None else None
@@ -90,6 +88,19 @@ class DnnlowpConv(Int8ConvBase):
         return blob.packed(weight_key(*form), lambda: pack_weight(blob, *form), unpack)
 
 
+@register("Conv", "ConvRelu", "Int8Conv", "Int8ConvRelu", engine=acc16.ENGINE)
+class Acc16Conv(DnnlowpConv):
+    """The same; see ops/dnnlowp/acc16.py."""
+
+    def setup(self) -> None:
+        super().setup()
+        self.bits = acc16.outlier_bits(self)
+
+    def prepare(self, step: Step, floats: ConvF32 | None, inputs: list[Blob], outputs: list[Blob]) -> None:
+        acc16.tell(step, inputs[1], self.blocks, self.options, inputs[1].dims[0], self.bits)
+        super().prepare(step, floats, inputs, outputs)
+
+
 @register("Int8ConvPackWeight", engine="DNNLOWP")
 class Int8ConvPackWeight(Operator):
     """Packed weights from a filter M x kernel x C/group, float or Int8 of uint8, and a bias."""
@@ -121,16 +132,28 @@ class Int8ConvPackWeight(Operator):
         weight = pack_weight(inputs[0], self.group, self.blocks, True, self.options)
         if len(inputs) > 1:
             weight.bias = pack_bias(self, inputs[1], weight)
-        unpacked = None
+        by_group, geometry = bool(self.args.quantize_groupwise), packed_geometry(self.window, self.group)
+        layer = PackedLayer("Int8Conv", inputs[0].dims, weight, by_group, geometry)
         if self.args.save_unpacked_weights:
-            unpacked = read_weight(inputs[0], self.blocks, self.options)[0]
-        outputs[0].feed_object(
-            PackedLayer(
-                "Int8Conv",
-                inputs[0].dims,
-                weight,
-                bool(self.args.quantize_groupwise),
-                packed_geometry(self.window, self.group),
-                unpacked,
-            )
-        )
+            layer.unpacked = self.signed(inputs[0])
+        self.describe(layer, inputs[0])
+        outputs[0].feed_object(layer)
+
+    def signed(self, blob: Blob) -> np.ndarray:
+        """The weights as int8."""
+        return read_weight(blob, self.blocks, self.options)[0]
+
+    def describe(self, layer: PackedLayer, blob: Blob) -> None:
+        """What is to be known of the weights beyond their packed form."""
+
+
+@register("Int8ConvPackWeight", engine=acc16.ENGINE)
+class Acc16ConvPackWeight(Int8ConvPackWeight):
+    """The same; see ops/dnnlowp/acc16.py."""
+
+    def setup(self) -> None:
+        super().setup()
+        self.bits = acc16.outlier_bits(self)
+
+    def describe(self, layer: PackedLayer, blob: Blob) -> None:
+        layer.past_int16 = acc16.columns_past_int16(self.signed(blob).reshape(blob.dims[0], -1), self.bits)

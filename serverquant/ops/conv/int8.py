@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from serverquant._base.errors import QuantizationError
 from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import INT8, Spec
@@ -35,6 +36,16 @@ class Int8ConvBase(Operator):
         return Geometry(
             sizes, fit.kernel, fit.strides, fit.pads, fit.dilations, channels, ins[1].dims[0], self.group, batch
         )
+
+
+def expect_float_layers(op: Operator, ins: list[Spec]) -> None:
+    """QuantizationError unless weights and bias are float, which a float convolution to choose parameters needs."""
+    for i in range(1, len(ins)):
+        if not ins[i].is_float:
+            raise QuantizationError(
+                f"{op.input_text(ins, i)} must be float when the output's parameters are chosen while running; give "
+                "Y_scale and Y_zero_point"
+            )
 
 
 def pack_weight(blob: Blob, group: int, blocks: int, nhwc: bool, options: Options) -> LayerWeight:

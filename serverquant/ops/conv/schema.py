@@ -16,6 +16,7 @@ from serverquant.ops._window import (
     split_dims,
     window_dims,
 )
+from serverquant.ops.dnnlowp import acc16
 from serverquant.ops.dnnlowp.options import ARGS, OUTPUT_ARGS
 from serverquant.runtime.registry import declare
 from serverquant.runtime.schema import Arg, Dims
@@ -80,7 +81,7 @@ declare(
     "Int8Conv",
     "Int8ConvRelu",
     inputs=(2, 3),
-    args=[*WINDOW_ARGS, GROUP_ARG, GROUPWISE_ARG, CHANNELWISE_ARG, *OUTPUT_ARGS, *ARGS],
+    args=[*WINDOW_ARGS, GROUP_ARG, GROUPWISE_ARG, CHANNELWISE_ARG, *acc16.ARGS, *OUTPUT_ARGS, *ARGS],
     shape=conv_dims,
     doc="""Convolution in one to three dimensions, with groups, strides, pads and dilation; ...Relu: negative outputs
 become 0. Every output channel is the sum over its group's channels and the kernel of input times weight, plus its bias.
@@ -97,7 +98,7 @@ at every run from the range of a float convolution, which needs float weights an
 declare(
     "Int8ConvPackWeight",
     inputs=(1, 2),
-    args=[*WINDOW_ARGS, GROUP_ARG, GROUPWISE_ARG, CHANNELWISE_ARG, *KEPT_ARGS, *ARGS],
+    args=[*WINDOW_ARGS, GROUP_ARG, GROUPWISE_ARG, CHANNELWISE_ARG, *KEPT_ARGS, *acc16.ARGS, *ARGS],
     doc="Quantizes and packs the weights (and bias) of an NHWC convolution, once, for Int8Conv to use.",
     in_doc=["filter: M x kernel x C/group, float or Int8", "bias: M, float or Int8 of int32; needs in_scale"],
     out_doc=["packed weights"],

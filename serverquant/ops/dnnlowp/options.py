@@ -90,16 +90,16 @@ class Options:
 PLAIN = Options(8, 8, 16, False, False, False, "min_max", False, False, None)
 
 
-def read_options(op: Operator, relu: bool = False) -> Options:
-    """The common arguments of `op`, whose type has a Relu of its own if `relu`.
+def read_options(op: Operator, relu: bool = False, most_bits: int = 8) -> Options:
+    """The common arguments of `op`, whose type has a Relu of its own if `relu`. most_bits: of activations and weights.
 
     Raises ArgumentError or QuantizationError for what makes no sense.
     """
     args = op.args
     relu = relu or args.followed_by == "Relu"
     return Options(
-        activation_precision=_bits(op, "activation_precision", 8),
-        weight_precision=_bits(op, "weight_precision", 8),
+        activation_precision=_bits(op, "activation_precision", most_bits),
+        weight_precision=_bits(op, "weight_precision", most_bits),
         eltwise_precision=_bits(op, "eltwise_quantization_precision", 16),
         symmetric_activations=args.preserve_activation_sparsity,
         symmetric_weights=args.preserve_weight_sparsity,
@@ -107,7 +107,7 @@ def read_options(op: Operator, relu: bool = False) -> Options:
         weight_kind=_kind(args.weight_quantization_kind),
         dequantize_output=args.dequantize_output,
         relu=relu,
-        output=_static_output(op, relu),
+        output=_static_output(op, relu, most_bits),
     )
 
 
@@ -125,12 +125,12 @@ def _kind(text: str) -> str:
     return kind
 
 
-def _static_output(op: Operator, relu: bool) -> QParams | None:
+def _static_output(op: Operator, relu: bool, most_bits: int) -> QParams | None:
     """Parameters that the arguments fix. A table behind the operator outranks Y_scale; a Relu folds its range."""
     args = op.args
     if args.followed_by in ("Sigmoid", "Tanh"):
         return SIGMOID_INPUT if args.followed_by == "Sigmoid" else TANH_INPUT
-    given = static_params(op, "Y", _bits(op, "activation_precision", 8))
+    given = static_params(op, "Y", _bits(op, "activation_precision", most_bits))
     if given is None or not relu:
         return given
     return relu_params(given, args.preserve_activation_sparsity, args.force_scale_power_of_two)

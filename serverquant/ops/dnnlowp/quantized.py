@@ -17,6 +17,14 @@ def as_float(spec: Spec) -> Spec:
     return Spec(spec.dims, dtypes.FLOAT, TENSOR) if spec.is_int8 else spec
 
 
+def float_operator(op: Operator) -> Operator:
+    """The float operator of the same arguments, inputs and outputs."""
+    name = op.type.removeprefix("Int8").removesuffix("Relu")
+    cls = registry.operator_class(name)
+    assert cls is not None
+    return cls(replace(op.definition, type=name, engine=""), registry.schema(name))
+
+
 class QuantizedOperator(Operator):
     """Base class: `options`, and `floats`, the float operator of the same arguments, which knows the shapes.
 
@@ -28,10 +36,7 @@ class QuantizedOperator(Operator):
     def setup(self) -> None:
         relu = self.type.endswith("Relu")
         self.options = read_options(self, relu=relu)
-        name = self.type.removeprefix("Int8").removesuffix("Relu")
-        cls = registry.operator_class(name)
-        assert cls is not None
-        self.floats = cls(replace(self.definition, type=name, engine=""), registry.schema(name))
+        self.floats = float_operator(self)
 
     def infer(self, ins: list[Spec]) -> list[Spec] | None:
         outs = self.floats.infer([as_float(spec) for spec in ins])

@@ -41,7 +41,8 @@ class PackedLayer:
     """What a pack operator leaves in its output blob.
 
     of: "Int8Conv" or "Int8FC", which can use it. dims: of the weights. per_block: each row (or group) has parameters of
-    its own. geometry: what the operator must agree with. unpacked: int8 [dims], if it was to be kept.
+    its own. geometry: what the operator must agree with. unpacked: int8 [dims], if it was to be kept. past_int16: see
+    acc16.py; None for weights that were packed without that engine.
     """
 
     of: str
@@ -50,6 +51,7 @@ class PackedLayer:
     per_block: bool
     geometry: dict[str, object] = field(default_factory=dict)
     unpacked: np.ndarray | None = None
+    past_int16: int | None = None
 
     @property
     def nbytes(self) -> int:

@@ -12,6 +12,7 @@ from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import INT8, OBJECT, TENSOR, Spec
 from serverquant.kernels.gemm._gemm import pack
+from serverquant.ops.dnnlowp import acc16
 from serverquant.ops.dnnlowp.options import Options, read_options
 from serverquant.ops.dnnlowp.unpacking import fc_unpacker
 from serverquant.ops.dnnlowp.weights import (
@@ -24,7 +25,7 @@ from serverquant.ops.dnnlowp.weights import (
 )
 from serverquant.ops.fc import _fc
 from serverquant.ops.fc.float import packed_f32
-from serverquant.ops.fc.schema import check_not_empty, weight_matrix
+from serverquant.ops.fc.schema import check_not_empty, is_by_row, weight_matrix
 from serverquant.runtime._plan import PythonStep, Step
 from serverquant.runtime.operator import Operator
 from serverquant.runtime.registry import register
@@ -44,6 +45,7 @@ def weight_key(n: int, by_row: bool, options: Options) -> Hashable:
     return "gemm_u8", n, by_row, *quantization
 
 
+@register("FC", "Int8FC", "Int8FCRelu", engine="DNNLOWP_ROWWISE")
 @register("FC", "Int8FC", "Int8FCRelu", engine="DNNLOWP")
 class DnnlowpFC(Operator):
     """Y = requantized exact sums, or with dequantize_output=1 fma(float(sum), scale, b).
@@ -58,7 +60,7 @@ class DnnlowpFC(Operator):
     def setup(self) -> None:
         self.relu = self.type.endswith("Relu")
         self.options = read_options(self, self.relu)
-        self.by_row = bool(self.args.quantize_channelwise)
+        self.by_row = is_by_row(self)
         self.fix = self.definition.fix_defects
         self.first_run = _fc.FirstRun()
         if not self.args.constant_weight:
@@ -112,6 +114,20 @@ class DnnlowpFC(Operator):
         return blob.packed(key, lambda: pack_weight(blob, n, k, self.by_row, self.options), unpack)
 
 
+@register("FC", "Int8FC", engine=acc16.ENGINE)
+class Acc16FC(DnnlowpFC):
+    """The same; see ops/dnnlowp/acc16.py."""
+
+    def setup(self) -> None:
+        super().setup()
+        self.bits = acc16.outlier_bits(self)
+
+    def prepare(self, step: Step, n: int, k: int, inputs: list[Blob], outputs: list[Blob]) -> None:
+        acc16.tell(step, inputs[1], n if self.by_row else 1, self.options, n, self.bits)
+        super().prepare(step, n, k, inputs, outputs)
+
+
+@register("Int8FCPackWeight", engine="DNNLOWP_ROWWISE")
 @register("Int8FCPackWeight", engine="DNNLOWP")
 class Int8FCPackWeight(Operator):
     """Packed weights from W, float or Int8 of uint8, and a bias, which output 1 holds quantized."""
@@ -120,7 +136,7 @@ class Int8FCPackWeight(Operator):
 
     def setup(self) -> None:
         self.options = read_options(self)
-        self.by_row = bool(self.args.quantize_channelwise)
+        self.by_row = is_by_row(self)
 
     def infer(self, ins: list[Spec]) -> list[Spec]:
         n, k = weight_matrix(self, ins[0].dims)
@@ -144,7 +160,27 @@ class Int8FCPackWeight(Operator):
             weight.bias_scales = np.float32(self.args.in_scale) * weight.scales
             if len(outputs) > 1:
                 outputs[1].feed_int8(weight.bias, weight.bias_scales[0], 0)
-        unpacked = None
+        layer = PackedLayer("Int8FC", inputs[0].dims, weight, self.by_row)
         if self.args.save_unpacked_weights:
-            unpacked = read_weight(inputs[0], n if self.by_row else 1, self.options)[0]
-        outputs[0].feed_object(PackedLayer("Int8FC", inputs[0].dims, weight, self.by_row, {}, unpacked))
+            layer.unpacked = self.signed(inputs[0], n)
+        self.describe(layer, inputs[0], n)
+        outputs[0].feed_object(layer)
+
+    def signed(self, blob: Blob, n: int) -> np.ndarray:
+        """The weights as int8."""
+        return read_weight(blob, n if self.by_row else 1, self.options)[0]
+
+    def describe(self, layer: PackedLayer, blob: Blob, n: int) -> None:
+        """What is to be known of the weights beyond their packed form."""
+
+
+@register("Int8FCPackWeight", engine=acc16.ENGINE)
+class Acc16FCPackWeight(Int8FCPackWeight):
+    """The same; see ops/dnnlowp/acc16.py."""
+
+    def setup(self) -> None:
+        super().setup()
+        self.bits = acc16.outlier_bits(self)
+
+    def describe(self, layer: PackedLayer, blob: Blob, n: int) -> None:
+        layer.past_int16 = acc16.columns_past_int16(self.signed(blob, n).reshape(n, -1), self.bits)

@@ -7,6 +7,7 @@ from typing import Any
 
 from serverquant._base.errors import ShapeError
 from serverquant.blobs.spec import OBJECT, Spec
+from serverquant.ops.dnnlowp import acc16
 from serverquant.ops.dnnlowp.options import ARGS, OUTPUT_ARGS
 from serverquant.runtime.registry import declare
 from serverquant.runtime.schema import Arg, Dims, axis_of
@@ -40,6 +41,12 @@ def fc_dims(op: Any, ins: list[Spec]) -> list[Dims]:
     return [(*ins[0].dims[:axis], n)]
 
 
+def is_by_row(op: Any) -> bool:
+    """Whether each row of the weights has parameters of its own. Caffe2 compares the whole engine string: ROWWISE as one
+    of several engines, or by preference, means nothing."""
+    return bool(op.args.quantize_channelwise) or op.definition.engine in ("DNNLOWP_ROWWISE", "DNNLOWP_ROWWISE_16")
+
+
 def check_not_empty(op: Any, ins: list[Spec]) -> None:
     """ShapeError for weights without elements, which cannot be quantized. Float layers take them."""
     if ins[1].size == 0:
@@ -58,6 +65,7 @@ declare(
         CHANNELWISE,
         Arg("float16_compute", "bool", False, "no effect on a CPU"),
         Arg("constant_weight", "bool", True, "0: weights change from run to run; they are then quantized by min_max"),
+        *acc16.ARGS,
         *OUTPUT_ARGS,
         *ARGS,
     ],
@@ -82,6 +90,7 @@ declare(
         CHANNELWISE,
         Arg("save_unpacked_weights", "bool", False, "keep the int8 weights beside their packed form"),
         Arg("in_scale", "float", None, "scale of the input to come; needed to quantize a bias"),
+        *acc16.ARGS,
         *ARGS,
     ],
     doc="Quantizes and packs the weights (and bias) of a fully connected layer, once, for Int8FC to use.",

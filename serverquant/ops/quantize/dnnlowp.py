@@ -1,4 +1,4 @@
-"""Quantize and Dequantize, engine DNNLOWP."""
+"""Quantize and Dequantize, engine DNNLOWP; engine DNNLOWP_ROWWISE is the same here."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from serverquant.runtime.operator import Operator
 from serverquant.runtime.registry import register
 
 
+@register("Quantize", "Int8Quantize", engine="DNNLOWP_ROWWISE")
 @register("Quantize", "Int8Quantize", engine="DNNLOWP")
 class DnnlowpQuantize(Operator):
     """Y = clamp(rne(fma(x, 1/scale, zero point))): the zero point is added before rounding. NaN gives 255.
@@ -30,6 +31,7 @@ class DnnlowpQuantize(Operator):
         return _quantize.quantize_step(self.options)
 
 
+@register("Dequantize", "Int8Dequantize", engine="DNNLOWP_ROWWISE")
 @register("Dequantize", "Int8Dequantize", "Int8DequantizeRowWise", engine="DNNLOWP")
 class DnnlowpDequantize(Operator):
     """Y = scale * (q - zero point), one rounding. A float X is passed on as it is."""
