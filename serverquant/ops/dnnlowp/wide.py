@@ -20,6 +20,7 @@ from serverquant.kernels.quantize import _quantize
 from serverquant.ops.dnnlowp.options import Options, read_options
 from serverquant.ops.dnnlowp.quantized import as_float, float_operator
 from serverquant.qparams import QParams, choose_weight, dequantize, quantize_bias
+from serverquant.qparams import quantize as quantize_bytes
 from serverquant.runtime._plan import PythonStep, Step
 from serverquant.runtime.late import run_late
 from serverquant.runtime.operator import Operator
@@ -31,7 +32,7 @@ BIAS_SCALE_TOLERANCE = 1e-4  # absolute, as in Caffe2
 
 
 class Wide(NamedTuple):
-    """A quantized input. q: uint16, params: of it."""
+    """A quantized input. q: its integers."""
 
     q: np.ndarray
     params: QParams
@@ -46,29 +47,40 @@ class WideOperator(Operator):
     """Base class: inputs of `quantized` are Int8 of uint16, or floats that are quantized by their range in this run; the
     output's parameters are fixed, or those of the range that the float operator gives for the dequantized inputs.
 
-    Subclasses give `compute(ins, out)`: the output's integers from the inputs in `quantized`, for these parameters.
+    Subclasses give `compute(inputs, ins, out)`: the output's integers from the inputs in `quantized`, for these
+    parameters. bits: 8 for an operator of engine DNNLOWP that has a numpy body too.
     """
 
+    bits = BITS
     takes: str | tuple[str, ...] = "int8:uint16|float"
     quantized: tuple[int, ...] | None = None  # None: all inputs
 
     def setup(self) -> None:
         self.relu = self.type.endswith("Relu")
-        self.options = read_options(self, self.relu, BITS)
+        self.options = read_options(self, self.relu, self.bits)
         self.floats = float_operator(self)
 
     def infer(self, ins: list[Spec]) -> list[Spec] | None:
         outs = self.floats.infer([as_float(spec) for spec in ins])
-        kind = (dtypes.FLOAT, TENSOR) if self.options.dequantize_output else (dtypes.UINT16, INT8)
+        kind = (dtypes.UINT16 if self.bits == BITS else dtypes.UINT8, INT8)
+        if self.options.dequantize_output:
+            kind = (dtypes.FLOAT, TENSOR)
         return None if outs is None else [Spec(outs[0].dims, *kind)]
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
         return PythonStep(self.call)
 
     def call(self, inputs: list[Blob], outputs: list[Blob]) -> None:
-        ins = [read(inputs[i], self.options) for i in self.quantized or range(len(inputs))]
+        ins = [self.read(inputs[i]) for i in self.quantized or range(len(inputs))]
         out = self.output_params(inputs, ins)
-        put(outputs[0], self.compute(inputs, ins, out).astype(np.uint16), out)
+        put(outputs[0], self.compute(inputs, ins, out).astype(f"u{self.bits // 8}"), out)
+
+    def read(self, blob: Blob) -> Wide:
+        """An Int8 tensor with its parameters, or a float tensor quantized by its range."""
+        if blob.kind == INT8:
+            return Wide(blob.view(), QParams(blob.scale, blob.zero_point, self.options.activation_precision))
+        params = self.options.choose(*value_range(blob.view()))
+        return Wide((quantize if self.bits == BITS else quantize_bytes)(blob.view(), params), params)
 
     def output_params(self, inputs: list[Blob], ins: list[Wide]) -> QParams:
         """The output's parameters in this run."""
@@ -98,14 +110,6 @@ class WideKept(WideOperator):
         whole = Blob(inputs[0].name)
         whole.feed(ins[0].q.astype(np.float32))
         return self.run_floats([whole, *inputs[1:]])
-
-
-def read(blob: Blob, options: Options) -> Wide:
-    """An Int8 tensor of uint16 with its parameters, or a float tensor quantized by its range."""
-    if blob.kind == INT8:
-        return Wide(blob.view(), QParams(blob.scale, blob.zero_point, options.activation_precision))
-    params = options.choose(*value_range(blob.view()))
-    return Wide(quantize(blob.view(), params), params)
 
 
 def put(blob: Blob, q: np.ndarray, params: QParams) -> None:

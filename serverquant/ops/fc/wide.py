@@ -39,7 +39,7 @@ class WideFC(WideOperator):
     def call(self, inputs: list[Blob], outputs: list[Blob]) -> None:
         if not self.options.dequantize_output:
             return super().call(inputs, outputs)
-        x = wide.read(inputs[0], self.options)
+        x = self.read(inputs[0])
         acc, scales = self.sums(inputs, x)
         bias = inputs[2].view().reshape(-1)
         if inputs[2].kind == INT8:

@@ -29,7 +29,7 @@ class WideBatchMatMul(WideOperator):
     def call(self, inputs: list[Blob], outputs: list[Blob]) -> None:
         if not self.options.dequantize_output:
             return super().call(inputs, outputs)
-        acc, multipliers = self.product(inputs, [wide.read(inputs[i], self.options) for i in self.quantized or (0, 1)])
+        acc, multipliers = self.product(inputs, [self.read(inputs[i]) for i in self.quantized or (0, 1)])
         outputs[0].view()[...] = (acc.astype(np.int32).astype(np.float32) * multipliers).reshape(outputs[0].dims)
         return None
 

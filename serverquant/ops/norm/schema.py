@@ -120,6 +120,7 @@ bias (N / (N - 1)).""",
 EPSILON = Arg("epsilon", "float", 1e-5, "added to the variance")
 declare(
     "GroupNorm",
+    "Int8GroupNorm",
     inputs=3,
     outputs=(1, 3),
     args=[
@@ -127,10 +128,17 @@ declare(
         EPSILON,
         ORDER_ARG,
         Arg("is_test", "bool", True, "0: all three outputs are needed"),
+        *OUTPUT_ARGS,
+        *ARGS,
     ],
     shape=grouped_norm_shape,
-    doc="Y = (X - mean) / sqrt(var + epsilon) * gamma + beta, mean and var over a group of channels of an image.",
-    in_doc=(IMAGE, f"gamma: {CHANNEL}", f"beta: {CHANNEL}"),
+    doc="""Y = (X - mean) / sqrt(var + epsilon) * gamma + beta, mean and var over a group of channels of an image. Engine
+DNNLOWP gives Y alone.""",
+    in_doc=(
+        IMAGE,
+        f"gamma: {CHANNEL}; DNNLOWP: float or Int8 of uint8",
+        f"beta: {CHANNEL}; DNNLOWP: float, or Int8 of int32 with scale X's * gamma's (within 1e-4) and zero point 0",
+    ),
     out_doc=("Y: tensor of X's shape", "mean: (N, group)", "inverse deviation: (N, group)"),
 )
 declare(

@@ -1,0 +1,121 @@
+"""GroupNorm on Int8 tensors, engine DNNLOWP."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from serverquant._base.errors import ArgumentError
+from serverquant.blobs._blob import Blob
+from serverquant.blobs.spec import INT8
+from serverquant.ops.dnnlowp import wide
+from serverquant.ops.dnnlowp.wide import Wide, WideOperator
+from serverquant.qparams import QParams, choose, dequantize, find_min_max
+from serverquant.runtime.registry import register
+
+BLOCK = 8  # Caffe2's vector of int32
+
+
+@register("GroupNorm", "Int8GroupNorm", engine="DNNLOWP")
+class DnnlowpGroupNorm(WideOperator):
+    """Moments of the integers, then one integer scale and bias for each channel of an image: q * scale + bias is
+    requantized in fixed point in whole blocks of eight neighbours, and by a float multiplier behind them.
+
+    With dequantize_output it is the float operator on the dequantized input.
+    """
+
+    bits = 8
+    takes = ("int8|float", "int8|float", "int8:int32|float")
+    quantized = (0,)
+
+    def setup(self) -> None:
+        super().setup()
+        if len(self.outputs) != 1:
+            raise ArgumentError(f"engine DNNLOWP gives Y alone, not {len(self.outputs)} outputs")
+        self.multiplier_bits = int(self.args.requantization_multiplier_precision)
+        if not 2 <= self.multiplier_bits <= 32:
+            raise ArgumentError(
+                f"argument requantization_multiplier_precision is {self.multiplier_bits}; it must be 2 to 32 bits"
+            )
+
+    def call(self, inputs: list[Blob], outputs: list[Blob]) -> None:
+        if self.options.dequantize_output:
+            outputs[0].view()[...] = self.run_floats([self._as_quantized(inputs[0]), *inputs[1:]])
+        elif inputs[0].view().size == 0:
+            outputs[0].set_qparams(1.0, 0)
+        else:
+            super().call(inputs, outputs)
+
+    def _as_quantized(self, blob: Blob) -> Blob:
+        """A float blob of what X's integers stand for."""
+        x = self.read(blob)
+        floats = Blob(blob.name)
+        floats.feed(dequantize(x.q, x.params))
+        return floats
+
+    def compute(self, inputs: list[Blob], ins: list[Wide], out: QParams) -> np.ndarray:
+        nhwc, group = self.args.order == "NHWC", self.args.group
+        x, sx = ins[0], np.float32(ins[0].params.scale)
+        dims = x.q.shape
+        channels = dims[-1] if nhwc else dims[1]
+        images = x.q.astype(np.int64).reshape(dims[0], -1, channels) if nhwc else x.q.astype(np.int64).reshape(
+            dims[0], channels, -1
+        ).swapaxes(1, 2)
+        mean, rsig = moments(images, group, sx, np.float32(self.args.epsilon))
+        mu = round_half_away(mean) - x.params.zero_point
+        gamma, s_g = self._gamma(inputs[1])
+        beta = wide.bias(inputs[2], np.full(channels, sx * s_g, np.float32))
+        s_r = np.float32(self._choose(rsig).scale)
+        whole_rsig = np.rint(rsig * (np.float32(1) / s_r)).astype(np.int64)
+        spread = channels // group
+        scale = gamma * np.repeat(whole_rsig, spread, 1)
+        offset = np.repeat(mu + x.params.zero_point, spread, 1)
+        bias = fixed_point(beta, np.float32(1) / s_r, self.multiplier_bits) - scale * offset
+        acc = images * scale[:, None] + bias[:, None]
+        y = self._requantize(acc if nhwc else acc.swapaxes(1, 2), s_r * s_g * sx / np.float32(out.scale), out)
+        return y.reshape(dims)
+
+    def _requantize(self, acc: np.ndarray, multiplier: np.float32, out: QParams) -> np.ndarray:
+        whole = acc.shape[-1] // BLOCK * BLOCK
+        blocks = fixed_point(acc[..., :whole], multiplier, self.multiplier_bits) + out.zero_point
+        rest = wide.requantize(acc[..., whole:], multiplier, out)
+        return np.concatenate([np.clip(blocks, 0, out.qmax), rest], -1)
+
+    def _gamma(self, blob: Blob) -> tuple[np.ndarray, np.float32]:
+        """Whole numbers, and the scale of their units."""
+        if blob.kind == INT8:
+            return blob.view().reshape(-1).astype(np.int64) - blob.zero_point, np.float32(blob.scale)
+        values = blob.view().reshape(-1)
+        scale = np.float32(self._choose(values).scale)
+        return np.rint(values * (np.float32(1) / scale)).astype(np.int64), scale
+
+    def _choose(self, values: np.ndarray) -> QParams:
+        options = self.options
+        lo, hi = find_min_max(values)
+        return choose(lo, hi, options.weight_precision, options.symmetric_weights, options.power_of_two)
+
+
+def moments(images: np.ndarray, group: int, scale: np.float32, epsilon: np.float32) -> tuple[np.ndarray, np.ndarray]:
+    """(mean of the integers, inverse deviation of the values) of each group, [N, groups], from [N, pixels, channels]."""
+    n, pixels, channels = images.shape
+    parts = images.reshape(n, pixels, group, channels // group)
+    count = np.float32(pixels * (channels // group))
+    mean = parts.sum((1, 3)).astype(np.float32) / count
+    squares = (parts * parts).sum((1, 3)).astype(np.float32) / count
+    var = (squares - mean * mean) * (scale * scale)
+    return mean, np.float32(1) / np.sqrt(var + epsilon)
+
+
+def round_half_away(x: np.ndarray) -> np.ndarray:
+    return (np.sign(x) * np.floor(np.abs(x).astype(np.float64) + 0.5)).astype(np.int64)
+
+
+def fixed_point(acc: np.ndarray, multiplier: np.float32, bits: int) -> np.ndarray:
+    """(acc * M + half) >> shift, where M / 2^shift is the multiplier in `bits` bits."""
+    fraction, exponent = math.frexp(float(multiplier))
+    shift = bits - 1 - exponent
+    whole = round(fraction * (1 << (bits - 1)))
+    if shift <= 0:
+        return acc * whole << -shift
+    return (acc * whole + (1 << (shift - 1))) >> shift
