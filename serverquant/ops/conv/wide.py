@@ -36,13 +36,22 @@ class WideConv(WideOperator):
         if self.options.output is None:
             expect_float_layers(self, ins)
 
-    def compute(self, inputs: list[Blob], ins: list[Wide], out: QParams) -> np.ndarray:
+    def output_params(self, inputs: list[Blob], ins: list[Wide]) -> QParams:
+        if self.options.output is not None or not self.window.nhwc:
+            return super().output_params(inputs, ins)
+        acc, scales = self.sums_and_scales(inputs, ins)
+        return self.options.choose_output(*wide.value_range(acc.astype(np.float32) * scales))
+
+    def sums_and_scales(self, inputs: list[Blob], ins: list[Wide]) -> tuple[np.ndarray, np.ndarray]:
+        """Exact sums, channels last, and the scale of each output channel's units."""
         weight = wide.weight(inputs[1], self.blocks, self.options)
-        outputs = len(weight.centred)
-        scales = np.repeat(np.float32(ins[0].params.scale) * weight.scales, outputs // len(weight.scales))
+        scales = np.float32(ins[0].params.scale) * weight.scales
+        scales = np.repeat(scales, len(weight.centred) // len(scales))
         acc = self.sums(ins[0].centred, weight.centred)
-        if len(inputs) > 2:
-            acc += wide.bias(inputs[2], scales)
+        return acc + wide.bias(inputs[2], scales) if len(inputs) > 2 else acc, scales
+
+    def compute(self, inputs: list[Blob], ins: list[Wide], out: QParams) -> np.ndarray:
+        acc, scales = self.sums_and_scales(inputs, ins)
         y = wide.requantize(acc, scales / np.float32(out.scale), out, self.relu)
         return y if self.window.nhwc else np.moveaxis(y, -1, 1)
 

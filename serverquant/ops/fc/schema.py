@@ -42,8 +42,8 @@ def fc_dims(op: Any, ins: list[Spec]) -> list[Dims]:
 
 
 def is_by_row(op: Any) -> bool:
-    """Whether each row of the weights has parameters of its own. Caffe2 compares the whole engine string: ROWWISE as one
-    of several engines, or by preference, means nothing."""
+    """Whether each row of the weights has parameters of its own. Caffe2 compares the whole engine string: ROWWISE as
+    one of several engines, or by preference, means nothing."""
     return bool(op.args.quantize_channelwise) or op.definition.engine in ("DNNLOWP_ROWWISE", "DNNLOWP_ROWWISE_16")
 
 

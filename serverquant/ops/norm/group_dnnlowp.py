@@ -59,9 +59,8 @@ class DnnlowpGroupNorm(WideOperator):
         x, sx = ins[0], np.float32(ins[0].params.scale)
         dims = x.q.shape
         channels = dims[-1] if nhwc else dims[1]
-        images = x.q.astype(np.int64).reshape(dims[0], -1, channels) if nhwc else x.q.astype(np.int64).reshape(
-            dims[0], channels, -1
-        ).swapaxes(1, 2)
+        images = x.q.astype(np.int64).reshape(dims[0], *((-1, channels) if nhwc else (channels, -1)))
+        images = images if nhwc else images.swapaxes(1, 2)
         mean, rsig = moments(images, group, sx, np.float32(self.args.epsilon))
         mu = round_half_away(mean) - x.params.zero_point
         gamma, s_g = self._gamma(inputs[1])
@@ -97,7 +96,7 @@ class DnnlowpGroupNorm(WideOperator):
 
 
 def moments(images: np.ndarray, group: int, scale: np.float32, epsilon: np.float32) -> tuple[np.ndarray, np.ndarray]:
-    """(mean of the integers, inverse deviation of the values) of each group, [N, groups], from [N, pixels, channels]."""
+    """(mean of the integers, inverse deviation of the values), [N, groups], from integers [N, pixels, channels]."""
     n, pixels, channels = images.shape
     parts = images.reshape(n, pixels, group, channels // group)
     count = np.float32(pixels * (channels // group))
@@ -112,10 +111,8 @@ def round_half_away(x: np.ndarray) -> np.ndarray:
 
 
 def fixed_point(acc: np.ndarray, multiplier: np.float32, bits: int) -> np.ndarray:
-    """(acc * M + half) >> shift, where M / 2^shift is the multiplier in `bits` bits."""
+    """(acc * M + half) >> shift, with M / 2^shift the multiplier. Caffe2 shifts as for 32 bits, whatever the bits of M."""
     fraction, exponent = math.frexp(float(multiplier))
-    shift = bits - 1 - exponent
+    shift = 31 - exponent
     whole = round(fraction * (1 << (bits - 1)))
-    if shift <= 0:
-        return acc * whole << -shift
-    return (acc * whole + (1 << (shift - 1))) >> shift
+    return (acc * whole + (1 << (shift - 1))) >> shift if shift > 0 else acc * whole << -shift

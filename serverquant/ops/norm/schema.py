@@ -132,8 +132,8 @@ declare(
         *ARGS,
     ],
     shape=grouped_norm_shape,
-    doc="""Y = (X - mean) / sqrt(var + epsilon) * gamma + beta, mean and var over a group of channels of an image. Engine
-DNNLOWP gives Y alone.""",
+    doc="""Y = (X - mean) / sqrt(var + epsilon) * gamma + beta, mean and var over a group of channels of an image.
+Engine DNNLOWP gives Y alone.""",
     in_doc=(
         IMAGE,
         f"gamma: {CHANNEL}; DNNLOWP: float or Int8 of uint8",

@@ -29,8 +29,8 @@ class WideAveragePool(WideOperator):
         fit = window.fit(split_dims(inputs[0].dims, window.nhwc)[2])
         sizes = slice(1, -1) if window.nhwc else slice(2, None)
         x, inside = ins[0].centred, np.ones(fit.sizes, np.int64)
-        acc = sum(taps(x, fit, 1 if window.nhwc else 2))
-        count = sum(taps(inside, fit, 0))
+        acc = np.asarray(sum(taps(x, fit, 1 if window.nhwc else 2)))
+        count = np.asarray(sum(taps(inside, fit, 0)))
         ratio = np.float32(ins[0].params.scale) / np.float32(out.scale)
         shape = [1] * x.ndim
         shape[sizes] = fit.out_sizes
