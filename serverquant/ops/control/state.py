@@ -15,6 +15,7 @@ from serverquant.blobs._blob import Blob
 from serverquant.blobs.serialize import add_reader
 from serverquant.blobs.spec import TENSOR, Spec
 from serverquant.ops.control import schema  # noqa: F401
+from serverquant.ops.stats.stats import THE_PROCESS
 from serverquant.proto.tensors import from_numpy, to_numpy
 from serverquant.runtime._plan import PythonStep, Step
 from serverquant.runtime.operator import Operator, PythonOperator
@@ -243,6 +244,7 @@ class AtomicIter(Locked):
     def run(self, inputs: list[Any], outputs: list[Any]) -> None:
         with self.mutex(inputs[0]):
             outputs[0][...] = self.one(inputs[1], 1) + 1
+        THE_PROCESS.add({f"atomic_iter/stats/{self.inputs[1]}/num_iter".encode(): 1})
 
 
 @register("Iter")

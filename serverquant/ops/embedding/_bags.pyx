@@ -39,12 +39,19 @@ cdef int find_starts(sq_step* s, const Bags* c, int64_t* starts) noexcept nogil:
     return SQ_OK
 
 
+cdef bint is_pruned(sq_step* s, const Bags* c) noexcept nogil:
+    """Whether rows lie elsewhere; a mapping that is a lone 0 says that they do not."""
+    if not c.mapping:
+        return False
+    return s.in_[c.mapping].shape.size != 1 or (<const int32_t*>s.in_[c.mapping].data)[0] != 0
+
+
 cdef int check_indices(sq_step* s, const Bags* c) noexcept nogil:
     """Every index, and what it is mapped to, is inside; SQ_OK or SQ_ERROR."""
     cdef const sq_tensor* indices = s.in_[c.indices]
     cdef int64_t rows = s.in_[0].shape.dims[0], most = rows, index, row, i
     cdef const int32_t* map = NULL
-    if c.mapping:
+    if is_pruned(s, c):
         map, most = <const int32_t*>s.in_[c.mapping].data, s.in_[c.mapping].shape.size
     for i in range(indices.shape.size):
         index = index_at(indices, i)
@@ -79,7 +86,7 @@ cdef int run_bags(sq_step* s) noexcept nogil:
     job.indices, job.wide_indices = s.in_[c.indices].data, s.in_[c.indices].shape.item_bytes == 8
     job.starts, job.positional, job.mean = starts, c.positional, c.mean
     job.weights = <const float*>s.in_[c.weights].data if c.weights else NULL
-    job.map = <const int32_t*>s.in_[c.mapping].data if c.mapping else NULL
+    job.map = <const int32_t*>s.in_[c.mapping].data if is_pruned(s, c) else NULL
     job.apart = <const float*>s.in_[c.apart].data if c.apart else NULL
     job.y = <float*>s.out[0].data
     sum_bags(&job, c.bits, bags, n)

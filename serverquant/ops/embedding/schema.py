@@ -150,7 +150,7 @@ declare(
     inputs=4,
     shape=bags_dims,
     doc="Sum or mean over bags of a pruned table's fused rows. A pruned row adds nothing, but counts in the mean.",
-    in_doc=["DATA: uint8, fused rows of the bits that the name says", *REST, MAP],
+    in_doc=["DATA: uint8, fused rows of the bits that the name says", *REST, f"{MAP}; a lone 0: none was"],
     out_doc=OUT,
 )
 declare(
@@ -160,7 +160,7 @@ declare(
     inputs=5,
     shape=bags_dims,
     doc="Sum over bags of a pruned table's fused rows, each times its weight. A pruned row adds nothing.",
-    in_doc=["DATA: uint8, fused rows of the bits that the name says", WEIGHTS, *REST, MAP],
+    in_doc=["DATA: uint8, fused rows of the bits that the name says", WEIGHTS, *REST, f"{MAP}; a lone 0: none was"],
     out_doc=OUT,
 )
 declare(

@@ -116,6 +116,8 @@ def test_fused_bags(setting, bits, columns):
     far = RNG.integers(0, 20, indices.size)
     got = run(f"SparseLengthsWeightedSum{bits}BitRowwiseSparse", {**weighted, "I": far, "M": mapping})
     np.testing.assert_array_equal(got, rowwise.bags(values, scale, bias, mapping[far], lengths, weights))
+    got = run(f"SparseLengthsWeightedSum{bits}BitRowwiseSparse", {**weighted, "M": np.zeros(1, np.int32)})
+    np.testing.assert_array_equal(got, rowwise.bags(values, scale, bias, indices, lengths, weights))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
