@@ -11,6 +11,7 @@ from serverquant._base.errors import ArgumentError, ShapeError
 from serverquant.blobs import dtypes
 from serverquant.blobs.spec import TENSOR, Spec
 from serverquant.ops.text import schema  # noqa: F401
+from serverquant.runtime._plan import Step
 from serverquant.runtime.operator import PythonOperator
 from serverquant.runtime.registry import register
 
@@ -113,10 +114,12 @@ class IndexHash(PythonOperator):
     takes = "int32|int64"
 
     def setup(self) -> None:
-        modulo = self.definition.arguments.int("modulo", 0, bits=64)
-        if modulo <= 0:
-            raise ArgumentError(f"argument modulo is {modulo}; expected more than 0")
-        self.modulo = modulo
+        self.modulo = self.definition.arguments.int("modulo", 0, bits=64)
+
+    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
+        if self.modulo <= 0:  # here, since shapes and types can be told without it
+            raise ArgumentError(f"argument modulo is {self.modulo}; expected more than 0")
+        return super().plan(ins, outs)
 
     def run(self, inputs: list[Any], outputs: list[Any]) -> None:
         x = np.ascontiguousarray(inputs[0])
