@@ -7,8 +7,8 @@ from typing import Any
 
 from serverquant._base.errors import ArgumentError
 from serverquant.blobs.spec import Spec
-from serverquant.ops.eltwise.broadcast import BROADCAST_ARGS, old_rule
 from serverquant.ops.dnnlowp.options import ARGS, OUTPUT_ARGS
+from serverquant.ops.eltwise.broadcast import BROADCAST_ARGS, old_rule
 from serverquant.runtime.registry import declare
 from serverquant.runtime.schema import Arg, axis_of
 
