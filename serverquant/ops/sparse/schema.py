@@ -231,7 +231,7 @@ declare(
 
 def unique_shape(op: Any, ins: list[Spec]) -> list[Dims] | None:
     if ins[0].ndim != 1:
-        raise op.shape_error(ins, 0, "1 dimension")
+        raise op.shape_error(ins, 0, "a vector")
     return None if ins[0].size > 1 else [ins[0].dims] * len(op.outputs)
 
 
