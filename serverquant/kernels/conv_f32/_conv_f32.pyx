@@ -134,10 +134,10 @@ cdef class ConvF32:
         if weights.shape != want:
             raise ShapeError(f"weights have shape {weights.shape}, not {want}")
         # [out_channels][k], the channels of a tap side by side
-        flat = np.ascontiguousarray(weights if self.raw.nhwc else np.moveaxis(weights, 1, -1))
-        flat = flat.reshape(self.raw.out_channels, -1)
+        moved = weights if self.raw.nhwc else np.moveaxis(weights, 1, -1)
         if self.raw.form == SQ_CONV_F32_CHANNELS:
-            return _gemm_f32.pack(flat, self.raw.groups, self.raw.row.name.decode())
+            return _gemm_f32.pack(moved, self.raw.groups, self.raw.row.name.decode())
+        flat = np.ascontiguousarray(moved).reshape(self.raw.out_channels, -1)
         return self._plain(flat.T if self.raw.form == SQ_CONV_F32_DEPTHWISE and self.raw.nhwc else flat)
 
     cdef PackedWeightF32 _plain(self, flat):

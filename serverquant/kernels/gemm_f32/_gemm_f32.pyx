@@ -27,6 +27,7 @@ cdef extern from "../kernels/gemm_f32/gemm_f32.h" nogil:
     int sq_gemm_f32_rows()
     const sq_gemm_f32_row* sq_gemm_f32_row_at(int index)
     int64_t sq_f32_group_floats(const sq_packed_f32* packed)
+    const float* sq_f32_panel(const sq_packed_f32* packed, int64_t group, int64_t panel)
     void sq_gemm_f32_pack(const sq_packed_f32* packed, const float* weights, float* data)
     void sq_gemm_f32_range(const void* job, long long begin, long long end)
 
@@ -52,6 +53,9 @@ cdef const sq_gemm_f32_row* choose_row(object name) except NULL:
                 raise ArgumentError(f"this machine cannot run the row {name}")
             return row
     raise ArgumentError(f"no gemm_f32 row is called {name}; there are {', '.join(r.name for r in rows())}")
+
+
+PACKED_AT_ONCE = 1 << 18    # floats
 
 
 cdef class PackedWeightF32:
@@ -99,25 +103,38 @@ cdef class PackedWeightF32:
 def pack(weights, groups: int = 1, row: str | None = None) -> PackedWeightF32:
     """Pack weights for the current ISA level.
 
-    weights: float32 [groups * n, k]. row: name of a row of the kernel table instead of the best one.
+    weights: float32 [groups * n, k], or k in several dims; row: name of a row of the kernel table instead of the best
+    one. Weights that do not lie in order are copied a piece at a time.
     """
     if weights.dtype != np.float32:
         raise DTypeError(f"weights must be float32, not {weights.dtype}")
-    if weights.ndim != 2 or groups < 1 or weights.shape[0] % groups:
+    if weights.ndim < 2 or groups < 1 or weights.shape[0] % groups:
         raise ShapeError(f"weights of shape {weights.shape} do not divide into {groups} groups of rows")
-    cdef const float[:, ::1] source = np.ascontiguousarray(weights)
     cdef PackedWeightF32 packed = PackedWeightF32()
     packed.raw.row = choose_row(row)
-    packed.raw.groups, packed.raw.n, packed.raw.k = groups, weights.shape[0] // groups, weights.shape[1]
+    packed.raw.groups, packed.raw.n = groups, weights.shape[0] // groups
+    packed.raw.k = int(np.prod(weights.shape[1:]))
     # One vector more: the last tile may read up to a whole vector.
     buffer = np.zeros(groups * sq_f32_group_floats(&packed.raw) + 32, np.float32)
     cdef float[::1] data = buffer[-buffer.ctypes.data % 64 // 4:]
     packed._buffer = buffer
     packed.raw.data = &data[0]
-    if source.size:
-        with nogil:
-            sq_gemm_f32_pack(&packed.raw, &source[0, 0], &data[0])
+    cdef int64_t group, column, n = packed.raw.n, nr = packed.raw.row.nr
+    cdef int64_t at_once = max(PACKED_AT_ONCE // max(packed.raw.k, 1) // nr, 1) * nr
+    for group in range(groups if weights.size else 0):
+        for column in range(0, n, at_once):
+            _pack_columns(packed, weights[group * n + column:group * n + min(column + at_once, n)], group, column)
     return packed
+
+
+cdef _pack_columns(PackedWeightF32 packed, weights, int64_t group, int64_t column):
+    """Pack the rows of weights for columns `column`, a multiple of the panels' width, and on."""
+    cdef const float[:, ::1] source = np.ascontiguousarray(weights).reshape(weights.shape[0], packed.raw.k)
+    cdef sq_packed_f32 part = packed.raw
+    cdef float* data = <float*>sq_f32_panel(&packed.raw, group, column // packed.raw.row.nr)
+    part.groups, part.n, part.data = 1, source.shape[0], data
+    with nogil:
+        sq_gemm_f32_pack(&part, &source[0, 0], data)
 
 
 def unpack(PackedWeightF32 packed, tuple shape, pack_again) -> np.ndarray:
