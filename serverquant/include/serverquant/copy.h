@@ -5,8 +5,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "serverquant/simd.h"
+
 /* `n` bytes that do not overlap. Pieces overlap rather than shrink, so that nothing beyond is read or written. */
-static inline __attribute__((always_inline)) void sq_copy_short(void* to, const void* from, int64_t n) {
+SQ_INLINE void sq_copy_short(void* to, const void* from, int64_t n) {
     char* out = (char*)to;
     const char* in = (const char*)from;
     if (n > 512) {

@@ -37,6 +37,10 @@
 
 /* Definitions of one element are inlined into the loops of every instruction set; helpers inside a bracket are inlined
  * so that vectors stay in registers. */
+#if defined(SQ_EMULATE)
+#define SQ_INLINE static __attribute__((noinline)) /* of emulated intrinsics, inlined bodies take minutes to compile */
+#else
 #define SQ_INLINE static inline __attribute__((always_inline))
+#endif
 
 #endif

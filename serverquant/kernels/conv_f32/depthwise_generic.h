@@ -3,7 +3,7 @@
  *   SQ_ADD(a, b), SQ_RELU(v), SQ_NAME(suffix).
  * No include guard: it is included once an instruction set. */
 
-#define SQ_BODY static inline __attribute__((always_inline))
+#define SQ_BODY SQ_INLINE
 #define SQ_EACH _Pragma("GCC unroll 8") for (int j = 0; j < nv; j++)
 
 /* nv vectors of the flat row at `x`. */

@@ -3,7 +3,7 @@
  *   SQ_SPREAD(x), SQ_FMA(a, b, c), SQ_ADD(a, b), SQ_RELU(v), SQ_MR, SQ_NV (vectors of a row), SQ_NAME(suffix).
  * No include guard: it is included once an instruction set. */
 
-#define SQ_BODY static inline __attribute__((always_inline))
+#define SQ_BODY SQ_INLINE
 #define SQ_ROWS _Pragma("GCC unroll 8") for (int i = 0; i < mr; i++)
 #define SQ_COLS _Pragma("GCC unroll 8") for (int j = 0; j < nv; j++)
 

@@ -7,7 +7,7 @@
  * where a store with count >= the lanes stores a whole vector; and SQ_NAME(suffix).
  * No include guard: it is included once an instruction set. */
 
-#define SQ_BODY static inline __attribute__((always_inline))
+#define SQ_BODY SQ_INLINE
 #define SQ_EACH _Pragma("GCC unroll 4") for (int j = 0; j < nv; j++)
 
 SQ_BODY void SQ_NAME(_max_block)(const float* const* x, int64_t taps, int64_t i, int64_t left, float* out,

@@ -26,7 +26,7 @@ static float SQ_NAME(row_sum)(const float* e, long long d) {
 }
 
 /* SQ_LANES rows of d < SQ_LANES floats: a lane is a row. The sums are those of row_sum without the lanes that stay 0. */
-static inline __attribute__((always_inline)) void SQ_NAME(short_rows)(const float* x, float* y, const int d) {
+SQ_INLINE void SQ_NAME(short_rows)(const float* x, float* y, const int d) {
     float e[SQ_LANES][SQ_LANES], m[SQ_LANES], s[SQ_LANES][SQ_LANES];
     for (int r = 0; r < SQ_LANES; r++)
         for (int i = 0; i < d; i++) e[i][r] = x[r * d + i];

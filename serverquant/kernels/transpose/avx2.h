@@ -23,7 +23,7 @@ static void sq_pair_1(const uint8_t* x, long long x_pitch, uint8_t* y, long long
 }
 
 /* 8 rows of four elements of 4 bytes to four columns: rows i and i + 4 share a register, each half is a 4 x 4 block. */
-static inline __attribute__((always_inline)) void sq_half_4(const uint32_t* x, long long x_pitch, __m256i y[4]) {
+SQ_INLINE void sq_half_4(const uint32_t* x, long long x_pitch, __m256i y[4]) {
     __m256i r[4];
     for (int i = 0; i < 4; i++) {
         const __m128i upper = _mm_loadu_si128((const __m128i*)(x + i * x_pitch));
