@@ -37,6 +37,14 @@ def bounded(lengths: np.ndarray, columns: int = 1) -> np.ndarray:
     return lengths
 
 
+def padded_size(lengths: np.ndarray, rows: int, columns: int) -> int:
+    """The largest length; ShapeError if ranges padded to it would be out of all proportion to their rows."""
+    longest = int(lengths.max(initial=0))
+    if longest * lengths.size * max(columns, 1) > max(ELEMENTS_MAX, 64 * rows * columns):
+        raise ShapeError(f"{lengths.size} ranges of up to {longest} rows are out of all proportion to {rows} rows")
+    return longest
+
+
 def within(indices: np.ndarray, count: int, what: str = "index") -> np.ndarray:
     """The indices; ShapeError if one is not in 0..count-1."""
     out = indices.astype(np.int64)

@@ -7,6 +7,11 @@ from serverquant.blobs._blob cimport SQ_OK, next_spec, respec, sq_shape, sq_step
 from serverquant.ops._native cimport index_at, product, set_size
 from serverquant.runtime._plan cimport Step, fail
 
+# A TensorProto.DataType; the most elements of an output that is much larger than its input.
+cdef enum:
+    BOOL = 5
+    ELEMENTS_MAX = 1 << 28
+
 cdef struct Pack:
     int64_t columns         # of the packed tensor; -1: the largest length
     bint lowest             # pad with -inf
@@ -39,6 +44,9 @@ cdef int set_output(sq_step* s, int i, const sq_shape* like, int64_t rows, int64
     for k in range(from_dim, like.ndim):
         shape.dims[1 + (columns >= 0) + k - from_dim] = like.dims[k]
     set_size(&shape)
+    if shape.size > ELEMENTS_MAX and shape.size > 64 * like.size:
+        return fail(s, "%lld segments of up to %lld rows are out of all proportion to %lld rows of data", <long long>rows,
+                    <long long>columns, <long long>like.dims[0])
     if respec(s.out[i], &shape, next_spec()) != 0:
         return fail(s, "no memory for output %d", i)
     return SQ_OK
@@ -46,7 +54,7 @@ cdef int set_output(sq_step* s, int i, const sq_shape* like, int64_t rows, int64
 
 cdef int set_mask(sq_step* s, int64_t rows, int64_t columns) noexcept nogil:
     cdef sq_shape shape = s.in_[0].shape
-    shape.ndim, shape.dtype, shape.item_bytes = 2, 5, 1
+    shape.ndim, shape.dtype, shape.item_bytes = 2, BOOL, 1
     shape.dims[0], shape.dims[1], shape.size = rows, columns, rows * columns
     if respec(s.out[1], &shape, next_spec()) != 0:
         return fail(s, "no memory for output 1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import TENSOR, Spec
 from serverquant.ops._types import expect_plain
-from serverquant.ops.lengths.check import checked, places, starts
+from serverquant.ops.lengths.check import checked, padded_size, places, starts
 from serverquant.ops.sequence import _pack
 from serverquant.runtime._plan import PythonStep, Step
 from serverquant.runtime.operator import Operator, PythonOperator
@@ -48,7 +49,9 @@ class PackSegments(Segments):
     def _pack_strings(self, inputs: list[Blob], outputs: list[Blob]) -> None:
         data = inputs[1].view()
         lengths = checked(inputs[0].view(), data.shape[0])
-        columns = self.args.max_length if self.args.max_length >= 0 else int(lengths.max(initial=0))
+        columns = self.args.max_length
+        if columns < 0:
+            columns = padded_size(lengths, len(data), math.prod(data.shape[1:]))
         packed = np.full((lengths.size, columns, *data.shape[1:]), b"", object)
         kept = np.minimum(lengths, columns)
         mask = np.arange(columns) < kept[:, None]
@@ -82,7 +85,8 @@ class PackRNNSequence(PythonOperator):
 
     def run(self, inputs: list[Any], outputs: list[Any]) -> None:
         values, lengths = inputs[0], checked(inputs[1], inputs[0].shape[0])
-        packed = np.zeros((int(lengths.max(initial=0)), lengths.size, *values.shape[1:]), values.dtype)
+        longest = padded_size(lengths, len(values), math.prod(values.shape[1:]))
+        packed = np.zeros((longest, lengths.size, *values.shape[1:]), values.dtype)
         packed[places(np.zeros_like(lengths), lengths), np.repeat(np.arange(lengths.size), lengths)] = values
         outputs[0] = packed
 

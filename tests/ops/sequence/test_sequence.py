@@ -156,6 +156,7 @@ def test_viterbi():
 
 
 THREE = np.ones((3, 2, 2), np.float32)
+MANY = np.int32([100000] + [0] * 99999)
 
 
 @pytest.mark.parametrize(
@@ -165,6 +166,8 @@ THREE = np.ones((3, 2, 2), np.float32)
         ("PackSegments", [np.int32([6, -1]), X], 1, {}, ServerquantError, "length -1 at position 1 is negative"),
         ("PackSegments", [np.int64([1 << 60]), X], 1, {}, ServerquantError, "too large"),
         ("PackSegments", [np.float32([5]), X], 1, {}, DTypeError, "int32"),
+        ("PackSegments", [MANY, np.zeros(100000, np.uint8)], 1, {}, ServerquantError, "out of all proportion"),
+        ("PackRNNSequence", [np.zeros((100000, 1), np.float32), MANY], 1, {}, ShapeError, "out of all proportion"),
         ("PackSegments", [L, X], 1, {"max_length": -2}, ArgumentError, "max_length is -2"),
         ("PackSegments", [L, X], 2, {}, ArgumentError, "two outputs with return_presence_mask"),
         ("UnpackSegments", [L, THREE], 1, {}, ServerquantError, "a length is 3, but segments have 2 rows"),
