@@ -47,7 +47,7 @@ options.max_loop_iterations = 1000
 
 
 # Not the same every time, or not alone on what they are fed.
-STATEFUL = re.compile(r"Fill$|Rand|Accumulate|Iter|Count|Mutex|Atomic|Timer|Clock|Dropout")
+STATEFUL = re.compile(r"Fill$|Rand|Accumulate|Iter|Count|Mutex|Atomic|Timer|Clock|Dropout|StatRegistry")
 
 
 def run(made: Trial) -> None:
