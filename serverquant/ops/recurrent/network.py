@@ -25,6 +25,11 @@ class Link(NamedTuple):
     offset: int
     window: int
 
+    def meets(self, other: Link) -> bool:
+        """Whether both have a step in common."""
+        apart = self.offset >= other.offset + other.window or other.offset >= self.offset + self.window
+        return self.external == other.external and not apart
+
 
 class Alias(NamedTuple):
     """Output `output` is a state from step `offset` on."""
@@ -123,19 +128,49 @@ class RecurrentNetwork(Operator):
                 space.local(name)
             message = self.args.step_net
             message.name = message.name or f"{self.definition.net}/step_net"
-            self.step = space, space.bind(read_net(message), self.definition.fix_defects)
+            fix = self.definition.fix_defects
+            self.step = space, [(space.bind(read_net(part), fix), _uses(part)[1]) for part in self._parts(message)]
         space = self.step[0]
         assert isinstance(space, Workspace)
         return space
 
+    def _parts(self, message: Any) -> list[Any]:
+        """The step net, cut behind operators that write what a window on the same tensor has to show."""
+        cuts = [0]
+        for i, op in enumerate(message.op):
+            later = {name for after in message.op[i + 1 :] for name in after.input}
+            windows = [link for link in self.links if link.internal in later - self.written]
+            made = [link for link in self.links if link.internal in op.output]
+            if any(link.meets(window) for link in made for window in windows):
+                cuts.append(i + 1)
+        if len(cuts) == 1:
+            return [message]
+        parts = []
+        for begin, end in zip(cuts, [*cuts[1:], len(message.op)]):
+            part = type(message)()
+            part.CopyFrom(message)
+            del part.external_input[:], part.external_output[:], part.op[end:], part.op[:begin]
+            parts.append(part)
+        return parts
+
     def _run_step(self, t: int, space: Workspace, around: dict[str, Any]) -> None:
         space.local(self.args.timestep).feed(np.array([t], np.int32))
+        self._load(
+            [v for v in self.links if v.internal in self.read or v.internal not in self.written], t, space, around
+        )
+        for i, (net, written) in enumerate(self.step[1]):
+            if i:
+                self._load([link for link in self.links if link.internal not in self.written], t, space, around)
+            net.run()
+            self._store(written, t, space, around)
+
+    def _load(self, links: list[Link], t: int, space: Workspace, around: dict[str, Any]) -> None:
+        for link in links:
+            space.local(link.internal).feed(self._part(around, link, t))
+
+    def _store(self, written: set[str], t: int, space: Workspace, around: dict[str, Any]) -> None:
         for link in self.links:
-            if link.internal in self.read or link.internal not in self.written:
-                space.local(link.internal).feed(self._part(around, link, t))
-        self.step[1].run()
-        for link in self.links:
-            if link.internal in self.written:
+            if link.internal in written:
                 part, made = self._part(around, link, t), space.local(link.internal)
                 if made.spec().size != part.size or link.external not in self.states:
                     what = f'"{link.internal}" ({made.spec()!r})'

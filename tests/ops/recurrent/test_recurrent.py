@@ -129,6 +129,31 @@ def test_recurrent_network(initial):
         assert space.fetch("last").tobytes() == states[-1][None].tobytes()
 
 
+def test_a_window_shows_what_the_step_has_just_written():
+    """made = 2 x, kept as a state with two zeros in front; y = the sum of the last three."""
+    cell = core.Net("cell")
+    cell.Scale("x_t", "made", scale=2.0)
+    cell.ReduceSum("window", "y_t", axes=[0], keepdims=1)
+    args = arguments(
+        step_net=cell.Proto(),
+        recurrent_states=["kept", "sums"],
+        initial_recurrent_state_ids=[1, 2],
+        link_internal=["x_t", "made", "window", "y_t"],
+        link_external=["x", "kept", "kept", "sums"],
+        link_offset=[0, 2, 0, 1],
+        link_window=[1, 1, 3, 1],
+        alias_src=["kept", "sums"],
+        alias_offset=[2, 1],
+    )
+    x = np.arange(24, dtype=np.float32).reshape(4, 2, 3)
+    feeds = {"x": x, "s0": np.zeros((2, 2, 3), np.float32), "w": np.zeros((1, 2, 3), np.float32)}
+    space = Workspace()
+    bind(space, "RecurrentNetwork", feeds, OUTPUTS, **args).run()
+    padded = np.concatenate([feeds["s0"], 2 * x])
+    assert np.array_equal(space.fetch("all"), 2 * x)
+    assert np.array_equal(space.fetch("last"), [padded[t : t + 3].sum(axis=0) for t in range(4)])
+
+
 @pytest.mark.parametrize(
     ("changed", "error", "words"),
     [
