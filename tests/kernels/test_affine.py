@@ -47,4 +47,5 @@ def test_matmul(setting, m, n, k):
 def test_matmul_of_extremes(setting):
     k = 33025
     a, b = np.full((1, 2, k), 255, np.uint8), np.full((1, k, 2), 255, np.uint8)
-    np.testing.assert_array_equal(_matmul_s16.py_matmul(a, b, 0, 0, 1e-7, 0), finish(np.full((1, 2, 2), 65025 * k), 1e-7, 0))
+    want = finish(np.full((1, 2, 2), 65025 * k), 1e-7, 0)
+    np.testing.assert_array_equal(_matmul_s16.py_matmul(a, b, 0, 0, 1e-7, 0), want)

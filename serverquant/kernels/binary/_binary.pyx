@@ -7,7 +7,7 @@ cimport cython
 from libc.stdint cimport int64_t, uint8_t
 
 from serverquant._base._isa cimport level
-from serverquant._base._threads cimport parallel_range, range_fn, team_size
+from serverquant._base._threads cimport parallel_range, team_size
 from serverquant.kernels._rows cimport fill_levels, row_objects, sq_row
 
 cdef extern from "binary.h" nogil:

@@ -29,8 +29,8 @@ cdef struct Quantized:
     Params params
     core_fn core
     int64_t (*extra)(sq_step*) noexcept nogil   # bytes of scratch that core needs; NULL: none
-    uint32_t quantized                          # bit i: input i is one of bytes, or of floats to be quantized;
-                                                # bit 31 stands for all from 31 on
+    # bit i: input i is one of bytes, or of floats to be quantized; bit 31 stands for all from 31 on
+    uint32_t quantized
     bint direct                                 # core writes output 0 itself, as floats
     bint bare                                   # an empty output has the parameters of a new tensor, as in Caffe2
     bint keeps                                  # output 0 has input 0's parameters

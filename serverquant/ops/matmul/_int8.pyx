@@ -1,11 +1,11 @@
 """Native step of the products of matrices of Int8 tensors, engine DNNLOWP."""
 from libc.stdint cimport int16_t, int64_t, uint8_t
 
-from serverquant.blobs._blob cimport SQ_OK, SQ_PREPARE, sq_shape, sq_step, sq_tensor
+from serverquant.blobs._blob cimport SQ_OK, SQ_PREPARE, sq_shape, sq_step
 from serverquant.kernels.matmul_s16._matmul_s16 cimport matmul_s16, sq_matmul_s16_job, widen
 from serverquant.ops.dnnlowp._params cimport room
 from serverquant.ops.dnnlowp._quantized cimport QInput, Quantized, new_quantized, run_quantized
-from serverquant.runtime._plan cimport Step, fail
+from serverquant.runtime._plan cimport Step
 
 
 cdef struct Product:

@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from serverquant._base._threads cimport parallel_range, team_size
 from serverquant.blobs._blob cimport SQ_INT8, SQ_OK, sq_step
 from serverquant.kernels.quantize._quantize cimport quantize_u8
-from serverquant.ops.dnnlowp._params cimport fill, room
+from serverquant.ops.dnnlowp._params cimport fill
 from serverquant.ops.dnnlowp._quantized cimport QInput, Quantized, new_quantized
 from serverquant.ops.unary._table cimport fill_tanh
 from serverquant.qparams._choose cimport choose_c

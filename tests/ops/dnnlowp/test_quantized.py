@@ -88,7 +88,8 @@ def test_batch_matmul(constant):
     a, b = int8((2, 5, 9), 0.05, 100), int8((2, 9, 4), 0.02, 30)
     acc = (a.data.astype(np.int64) - 100) @ (b.data.astype(np.int64) - 30)
     args = {"engine": "DNNLOWP", "constant_B": constant, "Y_scale": 0.5, "Y_zero_point": 60}
-    np.testing.assert_array_equal(run("BatchMatMul", {"A": a, "B": b}, **args).data, requantized(acc, VALUE / F(0.5), 60))
+    got = run("BatchMatMul", {"A": a, "B": b}, **args)
+    np.testing.assert_array_equal(got.data, requantized(acc, VALUE / F(0.5), 60))
     turned = {"A": Int8(a.data.swapaxes(1, 2).copy(), *a[1:]), "B": Int8(b.data.swapaxes(1, 2).copy(), *b[1:])}
     got = run("BatchMatMul", turned, trans_a=1, trans_b=1, **args)
     np.testing.assert_array_equal(got.data, requantized(acc, VALUE / F(0.5), 60))
