@@ -141,7 +141,7 @@ def static_params(op: Operator, prefix: str, precision: int) -> QParams | None:
     scale = getattr(op.args, f"{prefix}_scale", None)
     if scale is None:
         return None
-    zero_point = getattr(op.args, f"{prefix}_zero_point")
+    zero_point = getattr(op.args, f"{prefix}_zero_point") or 0
     if not (scale > 0 and np.isfinite(np.float32(scale))):
         raise QuantizationError(f"argument {prefix}_scale must be a positive finite number, not {scale}")
     if not 0 <= zero_point < 1 << precision:

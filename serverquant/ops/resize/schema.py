@@ -46,7 +46,11 @@ def scales_of(op: Any, ins: list[Spec]) -> list[float] | None:
 
 def scaled(size: int, scale: float) -> int:
     """The product in single precision, rounded down."""
-    return int(np.float32(size) * np.float32(scale))
+    with np.errstate(over="ignore"):
+        product = np.float32(size) * np.float32(scale)
+    if not product < 1 << 31:
+        raise ShapeError(f"{size} pixels times a scale of {scale:g} are too many")
+    return int(product)
 
 
 def image_of(op: Any, ins: list[Spec], ndim: int, nhwc: bool = False) -> tuple[int, int, Dims]:

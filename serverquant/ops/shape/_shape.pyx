@@ -28,6 +28,8 @@ cdef int run_reshape(sq_step* s) noexcept nogil:
     cdef int64_t dim, others = 1
     cdef int i
     run_regroup(s)
+    if s.n_out < 2:
+        return SQ_OK
     for i in range(1, c.ndim):
         others *= c.dims[i]
     for i in range(c.ndim):

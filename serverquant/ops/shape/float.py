@@ -38,7 +38,7 @@ class Reshape(Movement):
 
     def move(self, ins: list[Spec], outs: list[Spec]) -> Step:
         place = place_of_batch(self.args.shape) if len(ins) == 1 else -1
-        return _shape.reshape_step(place, ins[0].dims, outs[1].dtype == dtypes.INT32)
+        return _shape.reshape_step(place, ins[0].dims, outs[-1].dtype == dtypes.INT32)
 
 
 class Regroup(Movement):
