@@ -27,7 +27,7 @@ from serverquant.proto.io import load
 from serverquant.proto.wire import read_net
 from serverquant.runtime import registry
 from serverquant.runtime.infer import infer, known_blobs
-from serverquant.runtime.options import options
+from serverquant.runtime.options import FLAGS, flag_value, options
 from serverquant.runtime.steps import run_plan
 from serverquant.runtime.workspace import Workspace
 
@@ -46,16 +46,30 @@ def current() -> Workspace:
 
 
 def GlobalInit(args: Iterable[str] = ()) -> bool:
-    """Accept Caffe2's command line. `--caffe2_omp_num_threads=N` sets the number of threads,
-    `--caffe2_operator_throw_if_fp_exceptions=1` options.fp_exceptions; other flags of Caffe2 have no meaning here and
-    are passed over, as it does with flags of its other builds. May be called again."""
-    for flag in list(args)[1:]:
-        name, _, value = str(flag).lstrip("-").partition("=")
-        if name == "caffe2_omp_num_threads" and value.isdigit() and int(value) > 0:
+    """Accept Caffe2's command line, of `--name=value` or `--name value`. `--caffe2_omp_num_threads` sets the number of
+    threads, `--caffe2_operator_throw_if_fp_exceptions=1` options.fp_exceptions, `--caffe2_dnnlowp_...` the option of
+    that name; other flags of Caffe2 have no meaning here and are passed over, as it does with flags of its other
+    builds. May be called again.
+
+    Raises ArgumentError for a value that a flag of DNNLOWP cannot have; flags before it are set then.
+    """
+    for name, value in _flags(list(args)[1:]):
+        if name in FLAGS:
+            setattr(options, name, flag_value(name, value))
+        elif name == "caffe2_omp_num_threads" and value.isdigit() and int(value) > 0:
             _threads.set_num_threads(int(value))
         elif name == "caffe2_operator_throw_if_fp_exceptions":
             options.fp_exceptions = value.lower() in ("", "1", "true")
     return True
+
+
+def _flags(args: list[str]) -> Iterator[tuple[str, str]]:
+    """(name, value) of each flag; the value may be the next argument."""
+    for i, flag in enumerate(map(str, args)):
+        if flag.startswith("-"):
+            name, equals, value = flag.lstrip("-").partition("=")
+            behind = str(args[i + 1]) if i + 1 < len(args) else ""
+            yield name, value if equals or behind.startswith("--") else behind
 
 
 def CurrentWorkspace() -> str:

@@ -2,7 +2,8 @@
 
 Every message is an 8-byte little-endian length and a pickle of plain Python values: arrays travel as (dtype, shape,
 bytes), since the two Pythons have numpys that cannot read each other's pickles. A request is (command, arguments); the
-answer is (True, result) or (False, message). Python 3.9, numpy 1.23. First argument: the number of threads.
+answer is (True, result) or (False, message). Python 3.9, numpy 1.23.
+Arguments: the number of threads, then flags of Caffe2.
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ def send(message):
 def main():
     threads = sys.argv[1]
     workspace.GlobalInit(["caffe2", "--caffe2_log_level=3", f"--caffe2_omp_num_threads={threads}",
-                          f"--caffe2_mkl_num_threads={threads}"])
+                          f"--caffe2_mkl_num_threads={threads}", *sys.argv[2:]])
     server = Server()
     while True:
         request = receive()

@@ -6,6 +6,7 @@ import os
 import pickle
 import struct
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -22,19 +23,22 @@ HOW_TO_GET = "python3 benchmarks/peers/setup_oracle.py"
 class Caffe2:
     """A Caffe2 workspace with so many threads, and one net in it at a time. Use as a context manager.
 
+    flags: for its GlobalInit, "--name=value" each; they hold for the process.
+
     A feed is an array, or (uint8 or int32 array, scale, zero_point) for an Int8 tensor; fetched values are alike.
     A net is given by its path or its serialized bytes. RuntimeError with Caffe2's message where it fails.
     """
 
     name = "Caffe2"
 
-    def __init__(self, threads: int):
+    def __init__(self, threads: int, flags: Sequence[str] = ()):
         if not PYTHON.exists():
             raise FileNotFoundError(f"no real Caffe2 here; `{HOW_TO_GET}` makes it")
         count = str(threads)
         environment = os.environ | {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "GOMP_SPINCOUNT": SPINS}
-        self.process = subprocess.Popen([str(PYTHON), "-W", "ignore", str(WORKER), count], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
+        command = [str(PYTHON), "-W", "ignore", str(WORKER), count, *flags]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL, env=environment)
 
     def __enter__(self) -> Caffe2:
         return self

@@ -10,12 +10,14 @@
 
 from __future__ import annotations
 
-from serverquant.qparams.choose import QParams, choose, find_min_max, relu_params
+from serverquant.qparams.choose import DEFAULTS, Defaults, QParams, choose, find_min_max, relu_params
 from serverquant.qparams.methods import KINDS, choose_weight
 from serverquant.qparams.quantize import dequantize, quantize, quantize_bias
 
 __all__ = [
+    "DEFAULTS",
     "KINDS",
+    "Defaults",
     "QParams",
     "choose",
     "choose_weight",

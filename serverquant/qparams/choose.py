@@ -55,6 +55,22 @@ class QParams(NamedTuple):
         return QParams(self.scale, self.zero_point - (1 << (self.precision - 1)), self.precision, True)
 
 
+class Defaults(NamedTuple):
+    """What Caffe2 takes from its flags where it chooses parameters of weights by a kind other than min_max, whatever
+    the operator's arguments say.
+
+    precision, symmetric: of activations; kl alone takes them. power_of_two: scales are rounded up to powers of two.
+    p99_threshold: share of the weights that p99 keeps.
+    """
+
+    precision: int = 8
+    symmetric: bool = False
+    power_of_two: bool = False
+    p99_threshold: float = 0.99
+
+
+DEFAULTS = Defaults()
+
 def choose(
     min: float, max: float, precision: int = 8, symmetric: bool = False, power_of_two: bool = False
 ) -> QParams:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from serverquant.qparams._search import search_norm
-from serverquant.qparams.choose import QParams, choose
+from serverquant.qparams.choose import Defaults, QParams, choose
 from serverquant.qparams.histogram import MAX_BINS, Histogram
 
 # Searches over more bins would take minutes: their time grows with the square of the bins at best.
@@ -14,7 +14,9 @@ MAX_SEARCHED_BINS = 1 << 14
 SMALL_SCALE = np.float32(6.1e-5)
 
 
-def least_norm(values: np.ndarray, lo: float, hi: float, precision: int, symmetric: bool, norm: str) -> QParams:
+def least_norm(
+    values: np.ndarray, lo: float, hi: float, precision: int, symmetric: bool, defaults: Defaults, norm: str
+) -> QParams:
     """Parameters of the bins lo + width * b .. lo + width * (b + c) that `norm` finds.
 
     Of all bins, without a search, when these would have a scale below SMALL_SCALE (found by asking Caffe2).
@@ -22,8 +24,8 @@ def least_norm(values: np.ndarray, lo: float, hi: float, precision: int, symmetr
     most = MAX_BINS if norm == "l2_approx" else MAX_SEARCHED_BINS
     h = Histogram.of(values, 1 << (precision + 3), lo, hi).include_zero(most)
     if (h.hi - h.lo) / np.float32((1 << precision) - 1) < SMALL_SCALE:
-        return choose(float(h.lo), float(h.hi), precision, symmetric)
+        return choose(float(h.lo), float(h.hi), precision, symmetric, defaults.power_of_two)
     width = h.width
     b, c = search_norm(norm, h.counts.astype(np.float32), float(width), precision, *h.ranges(symmetric, width))
     begin, end = h.lo + width * np.float32(b), h.lo + width * np.float32(b + c)
-    return choose(float(begin), float(end), precision, symmetric)
+    return choose(float(begin), float(end), precision, symmetric, defaults.power_of_two)

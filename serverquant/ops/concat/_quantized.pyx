@@ -4,8 +4,7 @@ from libc.stdint cimport int64_t, uint8_t
 
 from serverquant.blobs._blob cimport SQ_INT8, sq_step
 from serverquant.kernels.lut._lut cimport lut_u8
-from serverquant.kernels.quantize._quantize cimport quantize_u8
-from serverquant.ops.dnnlowp._params cimport room
+from serverquant.ops.dnnlowp._params cimport quantize_input, room
 from serverquant.ops.dnnlowp._quantized cimport QInput, Quantized, new_quantized, run_on_bytes, tensors_room
 from serverquant.runtime._plan cimport Step
 
@@ -44,7 +43,7 @@ cdef int concat(sq_step* s, const QInput* ins, uint8_t* y, float scale, int zero
             fill_table(table, ins[i].scale, ins[i].zero_point, scale, zero_point, (1 << c.params.precision) - 1)
             lut_u8(ins[i].q, at, s.in_[i].shape.size, table)
         else:
-            quantize_u8(<const float*>s.in_[i].data, at, s.in_[i].shape.size, scale, zero_point)
+            quantize_input(&c.params, s.in_[i], at, scale, zero_point)
         at += room(s.in_[i].shape.size)
     return run_on_bytes(s, parts, y, scratch)
 

@@ -137,6 +137,8 @@ cdef int set_output(sq_step* s, Int8Conv* c) noexcept nogil:
     of_range(&c.rule, lo, hi, &scale, &zero_point)
     y.scale, y.zero_point = scale, zero_point
     layer_requantize(&c.layer, &c.rule, x.scale, scale, zero_point)
+    if c.nchw:
+        c.layer.ep.hi = (1 << c.rule.precision) - 1
     return SQ_OK
 
 

@@ -74,8 +74,7 @@ def saturating_pairs(weights: np.ndarray, group: int) -> np.ndarray | None:
 
 def weight_key(group: int, blocks: int, nhwc: bool, options: Options) -> Hashable:
     """What packed weights depend on, their blob aside."""
-    quantization = options.weight_precision, options.weight_kind, options.symmetric_weights, options.power_of_two
-    return "conv_u8", group, blocks, nhwc, *quantization
+    return "conv_u8", group, blocks, nhwc, *options.weight_choice
 
 
 def packed_geometry(window: WindowArgs, group: int) -> dict[str, object]:

@@ -100,7 +100,7 @@ cdef void layer_requantize(Layer* layer, const Params* rule, float x_scale, floa
     cdef int64_t c
     ep.kind, ep.bias, ep.multiplier = SQ_REQUANT_F32, layer.folded, layer.multipliers
     ep.per_column = layer.block != layer.columns
-    ep.zero_point, ep.hi = y_zero_point, (1 << rule.precision) - 1
+    ep.zero_point, ep.hi = y_zero_point, 255     # whatever activation_precision says, as in Caffe2
     ep.lo = y_zero_point if rule.clamp else 0
     if x_scale == layer.x_scale and y_scale == layer.y_scale:
         return

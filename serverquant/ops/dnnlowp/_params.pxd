@@ -29,6 +29,15 @@ cdef void of_output(const Params* p, const float* values, long long n, float* sc
 cdef void quantize_input(const Params* p, const sq_tensor* x, uint8_t* q, float scale, int zero_point) noexcept nogil
 
 
+cdef inline void narrow(const Params* p, uint8_t* y, int64_t n) noexcept nogil:
+    """Clamp an output to fewer bits than the kernel that wrote it knows of."""
+    cdef int64_t i
+    cdef uint8_t most = <uint8_t>((1 << p.precision) - 1)
+    if p.precision < 8:
+        for i in range(n):
+            y[i] = min(y[i], most)
+
+
 cdef inline int64_t room(int64_t nbytes) noexcept nogil:
     """Scratch for `nbytes`: whole cache lines, with one to spare for reads behind the end."""
     return (nbytes + 127) // 64 * 64

@@ -1,5 +1,7 @@
 """Arguments that all operators of engine DNNLOWP read, and the parameters of their outputs that follow from them.
 
+Where a net does not give one of them, a global option of Caffe2's name may (runtime/options.py).
+
 An operator's schema lists `*ARGS` (with `*OUTPUT_ARGS` if its output can have parameters of its own); its `setup` calls
 `read_options(self, relu=...)`. `Options.output` then holds the static output parameters, or None: they are to be chosen
 from the range of what the float operator gives (`Options.choose_output`).
@@ -8,12 +10,13 @@ from the range of what the float operator gives (`Options.choose_output`).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from serverquant._base.errors import ArgumentError, QuantizationError
-from serverquant.qparams import QParams, choose, relu_params
+from serverquant.qparams import DEFAULTS, Defaults, QParams, choose, relu_params
+from serverquant.runtime.options import options as flags
 from serverquant.runtime.schema import Arg
 
 if TYPE_CHECKING:
@@ -39,6 +42,17 @@ ARGS = [
 ]
 
 KINDS = ("min_max", "l1", "l2", "l2_approx", "kl", "p99")
+# Arguments that a global option stands in for where the net does not give them; see runtime/options.py.
+_FLAGS = {
+    "activation_precision": "caffe2_dnnlowp_activation_quantization_precision",
+    "weight_precision": "caffe2_dnnlowp_weight_quantization_precision",
+    "eltwise_quantization_precision": "caffe2_dnnlowp_eltwise_quantization_precision",
+    "requantization_multiplier_precision": "caffe2_dnnlowp_requantization_multiplier_precision",
+    "preserve_activation_sparsity": "caffe2_dnnlowp_preserve_activation_sparsity",
+    "preserve_weight_sparsity": "caffe2_dnnlowp_preserve_weight_sparsity",
+    "force_scale_power_of_two": "caffe2_dnnlowp_force_scale_power_of_two",
+    "weight_quantization_kind": "caffe2_dnnlowp_weight_quantization_kind",
+}
 # Caffe2's long names of the kinds.
 _LONG_KINDS = {
     "min_max_quantization": "min_max",
@@ -60,6 +74,7 @@ class Options:
     activation_precision, weight_precision, eltwise_precision: bits. symmetric_activations, symmetric_weights,
     power_of_two: how parameters are chosen. weight_kind: one of KINDS. dequantize_output: the output is float.
     relu: negative outputs become 0, in the operator or behind it. output: static parameters of the output, or None.
+    defaults: what kinds other than min_max take from global options whatever the operator says.
     """
 
     activation_precision: int
@@ -72,6 +87,13 @@ class Options:
     dequantize_output: bool
     relu: bool
     output: QParams | None
+    defaults: Defaults = DEFAULTS
+
+    @property
+    def weight_choice(self) -> tuple[str, int, bool, bool, Defaults]:
+        """How float weights get their parameters: the arguments of `qparams.choose_weight` behind the values."""
+        symmetric, power_of_two = self.symmetric_weights, self.power_of_two
+        return self.weight_kind, self.weight_precision, symmetric, power_of_two, self.defaults
 
     def with_kind(self, kind: str) -> Options:
         """The same with another kind of weight quantization."""
@@ -95,33 +117,55 @@ def read_options(op: Operator, relu: bool = False, most_bits: int = 8) -> Option
 
     Raises ArgumentError or QuantizationError for what makes no sense.
     """
-    args = op.args
-    relu = relu or args.followed_by == "Relu"
+    relu = relu or op.args.followed_by == "Relu"
     return Options(
         activation_precision=_bits(op, "activation_precision", most_bits),
         weight_precision=_bits(op, "weight_precision", most_bits),
         eltwise_precision=_bits(op, "eltwise_quantization_precision", 16),
-        symmetric_activations=args.preserve_activation_sparsity,
-        symmetric_weights=args.preserve_weight_sparsity,
-        power_of_two=args.force_scale_power_of_two,
-        weight_kind=_kind(args.weight_quantization_kind),
-        dequantize_output=args.dequantize_output,
+        symmetric_activations=_value(op, "preserve_activation_sparsity"),
+        symmetric_weights=_value(op, "preserve_weight_sparsity"),
+        power_of_two=_value(op, "force_scale_power_of_two"),
+        weight_kind=_kind(op),
+        dequantize_output=op.args.dequantize_output,
         relu=relu,
         output=_static_output(op, relu, most_bits),
+        defaults=Defaults(
+            flags.caffe2_dnnlowp_activation_quantization_precision,
+            flags.caffe2_dnnlowp_preserve_activation_sparsity,
+            flags.caffe2_dnnlowp_force_scale_power_of_two,
+            flags.caffe2_dnnlowp_activation_p99_threshold,
+        ),
     )
 
 
+def _value(op: Operator, name: str) -> Any:
+    """An argument, or where the net does not give it the global option that stands in for it."""
+    return getattr(op.args, name) if op.given(name) else getattr(flags, _FLAGS[name])
+
+
+def _source(op: Operator, name: str) -> str:
+    """Where `_value` comes from, for messages."""
+    return f"argument {name}" if op.given(name) else f"option {_FLAGS[name]}"
+
+
 def _bits(op: Operator, name: str, most: int) -> int:
-    bits = getattr(op.args, name)
+    bits = _value(op, name)
     if not 2 <= bits <= most:
-        raise ArgumentError(f"argument {name} is {bits}; it must be 2 to {most} bits")
+        raise ArgumentError(f"{_source(op, name)} is {bits}; it must be 2 to {most} bits")
     return int(bits)
 
 
-def _kind(text: str) -> str:
+def multiplier_bits(op: Operator) -> int:
+    """Bits of a fixed-point multiplier."""
+    return _bits(op, "requantization_multiplier_precision", 32)
+
+
+def _kind(op: Operator) -> str:
+    name = "weight_quantization_kind"
+    text = _value(op, name)
     kind = _LONG_KINDS.get(text.lower(), text.lower())
     if kind not in KINDS:
-        raise ArgumentError(f'argument weight_quantization_kind is "{text}"; it must be one of {", ".join(KINDS)}')
+        raise ArgumentError(f'{_source(op, name)} is "{text}"; it must be one of {", ".join(KINDS)}')
     return kind
 
 
@@ -133,7 +177,8 @@ def _static_output(op: Operator, relu: bool, most_bits: int) -> QParams | None:
     given = static_params(op, "Y", _bits(op, "activation_precision", most_bits))
     if given is None or not relu:
         return given
-    return relu_params(given, args.preserve_activation_sparsity, args.force_scale_power_of_two)
+    symmetric, power_of_two = _value(op, "preserve_activation_sparsity"), _value(op, "force_scale_power_of_two")
+    return relu_params(given, symmetric, power_of_two)
 
 
 def static_params(op: Operator, prefix: str, precision: int) -> QParams | None:
@@ -144,8 +189,9 @@ def static_params(op: Operator, prefix: str, precision: int) -> QParams | None:
     zero_point = getattr(op.args, f"{prefix}_zero_point") or 0
     if not (scale > 0 and np.isfinite(np.float32(scale))):
         raise QuantizationError(f"argument {prefix}_scale must be a positive finite number, not {scale}")
-    if not 0 <= zero_point < 1 << precision:
-        raise QuantizationError(f"argument {prefix}_zero_point must be 0 to {(1 << precision) - 1}, not {zero_point}")
+    most = (1 << max(precision, 8)) - 1
+    if not 0 <= zero_point <= most:
+        raise QuantizationError(f"argument {prefix}_zero_point must be 0 to {most}, not {zero_point}")
     return QParams(float(np.float32(scale)), zero_point, precision)
 
 

@@ -65,8 +65,7 @@ class PackedLayer:
 def quantize_blocks(values: np.ndarray, blocks: int, options: Options) -> tuple[np.ndarray, list[QParams]]:
     """Float weights [columns, ...] to int8, each of `blocks` equal runs of columns by parameters of its own."""
     parts = values.reshape(blocks, -1)
-    how = options.weight_kind, options.weight_precision, options.symmetric_weights, options.power_of_two
-    params = [choose_weight(part, *how) for part in parts]
+    params = [choose_weight(part, *options.weight_choice) for part in parts]
     quantized = [quantize(part, p) for part, p in zip(parts, params)]
     return np.stack(quantized).reshape(values.shape), params
 

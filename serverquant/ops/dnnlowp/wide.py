@@ -175,8 +175,7 @@ def weight(blob: Blob, blocks: int, options: Options) -> WideWeight:
         if blob.kind == INT8:
             return WideWeight(values.astype(np.int64) - blob.zero_point, np.full(blocks, blob.scale, np.float32))
         parts = values.reshape(blocks, -1)
-        how = options.weight_kind, options.weight_precision, options.symmetric_weights, options.power_of_two
-        params = [choose_weight(part, *how) for part in parts]
+        params = [choose_weight(part, *options.weight_choice) for part in parts]
         centred = [quantize(part, p).astype(np.int64) - p.zero_point for part, p in zip(parts, params)]
         return WideWeight(np.stack(centred).reshape(values.shape), np.array([p.scale for p in params], np.float32))
 

@@ -12,7 +12,7 @@ from serverquant.kernels.eltwise._eltwise cimport (
     sum_u8_slow,
 )
 from serverquant.kernels.quantize._quantize cimport dequantize_u8
-from serverquant.ops.dnnlowp._params cimport Params, fill, of_input, of_output, room
+from serverquant.ops.dnnlowp._params cimport Params, fill, narrow, of_input, of_output, room
 from serverquant.qparams._choose cimport choose_c
 from serverquant.runtime._plan cimport Step, fail
 
@@ -102,6 +102,7 @@ cdef void add_up(const Sum* c, sq_step* s, const sq_slow_input* inputs, uint8_t*
     choose_c(lo, hi, c.mid_bits, c.params.symmetric, c.params.power_of_two, &mid_scale, &mid_zero_point)
     sum_u8_slow(inputs, s.n_in, mid_scale, mid_zero_point, c.mid_bits, c.float_signed, out, scale, zero_point,
                 c.params.relu, n)
+    narrow(&c.params, out, n)
 
 
 def sum_step(options, int count, bint float_signed, int64_t mid=0, int64_t post=1, bint batched=True) -> Step:

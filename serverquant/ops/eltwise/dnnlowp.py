@@ -92,7 +92,6 @@ class DnnlowpElementwiseLinear(QuantizedOperator):
 def unsigned_weight(blob: Blob, options: Options) -> tuple[np.ndarray, QParams]:
     """uint8 of a float blob, and their parameters."""
     values = blob.view().ravel()
-    how = options.weight_kind, options.weight_precision, options.symmetric_weights, options.power_of_two
-    signed = choose_weight(values, *how)
+    signed = choose_weight(values, *options.weight_choice)
     params = QParams(signed.scale, signed.zero_point + (1 << (signed.precision - 1)), signed.precision)
     return np.append(quantize(values, params), np.uint8(0)), params

@@ -41,8 +41,7 @@ def pack_weight(blob: Blob, n: int, k: int, by_row: bool, options: Options) -> L
 
 def weight_key(n: int, by_row: bool, options: Options) -> Hashable:
     """What packed weights depend on, their blob aside."""
-    quantization = options.weight_precision, options.weight_kind, options.symmetric_weights, options.power_of_two
-    return "gemm_u8", n, by_row, *quantization
+    return "gemm_u8", n, by_row, *options.weight_choice
 
 
 @register("FC", "Int8FC", "Int8FCRelu", engine="DNNLOWP_ROWWISE")

@@ -96,7 +96,8 @@ cdef void multiply(sq_step* s, const Product* c, const QInput* ins, void* y, bin
     job.a, job.b, job.a_at, job.b_at = a, c.weight if c.constant else b, a_at, b_at
     job.multipliers, job.by_b, job.y, job.floats = multipliers, c.constant, y, floats
     job.m, job.n, job.k = z.m, z.n, z.k
-    job.zero_point, job.lo, job.hi = zero_point, 0, (1 << c.base.params.precision) - 1
+    job.zero_point, job.lo = zero_point, 0
+    job.hi = 255 if c.constant else (1 << c.base.params.precision) - 1     # as Caffe2 does
     matmul_s16(&job, z.batch)
 
 

@@ -85,7 +85,7 @@ cdef int spatial_bn(sq_step* s, const QInput* ins, uint8_t* y, float scale, int 
         alpha[i] = a * ratio
     job.a, job.y, job.alpha, job.beta = ins[0].q, y, alpha, beta
     job.channels, job.inner, job.a_zero_point, job.zero_point = c.channels, c.inner, ins[0].zero_point, zero_point
-    job.lo, job.hi = zero_point if c.base.params.clamp else 0, (1 << c.base.params.precision) - 1
+    job.lo, job.hi = zero_point if c.base.params.clamp else 0, 255
     norm_u8(&job, s.out[0].shape.size)
     return SQ_OK
 

@@ -10,6 +10,7 @@ from serverquant._base.errors import ArgumentError
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import INT8
 from serverquant.ops.dnnlowp import wide
+from serverquant.ops.dnnlowp.options import multiplier_bits
 from serverquant.ops.dnnlowp.wide import Wide, WideOperator
 from serverquant.qparams import QParams, choose, dequantize, find_min_max
 from serverquant.runtime.registry import register
@@ -33,11 +34,7 @@ class DnnlowpGroupNorm(WideOperator):
         super().setup()
         if len(self.outputs) != 1:
             raise ArgumentError(f"engine DNNLOWP gives Y alone, not {len(self.outputs)} outputs")
-        self.multiplier_bits = int(self.args.requantization_multiplier_precision)
-        if not 2 <= self.multiplier_bits <= 32:
-            raise ArgumentError(
-                f"argument requantization_multiplier_precision is {self.multiplier_bits}; it must be 2 to 32 bits"
-            )
+        self.multiplier_bits = multiplier_bits(self)
 
     def call(self, inputs: list[Blob], outputs: list[Blob]) -> None:
         if self.options.dequantize_output:

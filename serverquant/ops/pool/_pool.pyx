@@ -16,7 +16,7 @@ from serverquant.kernels.pool._pool cimport (
     sq_pool,
 )
 from serverquant.kernels.quantize._quantize cimport dequantize_u8
-from serverquant.ops.dnnlowp._params cimport Params, fill, of_input, of_output, quantize_input, room
+from serverquant.ops.dnnlowp._params cimport Params, fill, narrow, of_input, of_output, quantize_input, room
 from serverquant.runtime._plan cimport Step, fail
 
 
@@ -105,6 +105,7 @@ cdef int run_int8(sq_step* s) noexcept nogil:
     if y.shape.size:
         if c.average:
             average_pool_u8(&c.pool, zx, sx / sy, zy, 0, q, out, scratch, team)
+            narrow(&c.params, out, y.shape.size)
         else:
             max_pool_u8(&c.pool, 0, q, out, scratch, team)
     if c.params.dequantize:

@@ -4,8 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from serverquant._base._threads cimport parallel_range, team_size
 from serverquant.blobs._blob cimport SQ_INT8, SQ_OK, sq_step
-from serverquant.kernels.quantize._quantize cimport quantize_u8
-from serverquant.ops.dnnlowp._params cimport fill
+from serverquant.ops.dnnlowp._params cimport Params, fill, quantize_input
 from serverquant.ops.dnnlowp._quantized cimport QInput, Quantized, new_quantized
 from serverquant.ops.unary._table cimport fill_tanh
 from serverquant.qparams._choose cimport choose_c
@@ -92,8 +91,7 @@ cdef int cell(sq_step* s, const QInput* ins, uint8_t* y, float scale, int zero_p
     cdef int64_t rows = s.in_[1].shape.dims[1]
     r.c, r.h, r.cell, r.gates = c, ins[0].q, ins[1].q, <const uint8_t*>s.in_[2].data
     if s.in_[2].shape.kind != SQ_INT8:
-        quantize_u8(<const float*>s.in_[2].data, <uint8_t*>scratch, s.in_[2].shape.size, c.gate_scale,
-                    c.gate_zero_point)
+        quantize_input(&c.base.params, s.in_[2], <uint8_t*>scratch, c.gate_scale, c.gate_zero_point)
         r.gates = <uint8_t*>scratch
     r.lengths = <const int32_t*>s.in_[3].data if c.lengths else NULL
     r.timestep = (<const int32_t*>s.in_[4 if c.lengths else 3].data)[0]
@@ -111,7 +109,9 @@ cdef void fill_tables(Cell* c, float forget_bias) noexcept nogil:
     """From a gate's byte to what its table gives for it."""
     cdef float sigmoid_in = 6.0 / 127, tanh_in = 3.0 / 127, ratio
     cdef int q, bias
-    choose_c(sigmoid_in * -128, sigmoid_in * 127, 8, False, False, &c.gate_scale, &c.gate_zero_point)
+    cdef Params* p = &c.base.params
+    choose_c(sigmoid_in * -128, sigmoid_in * 127, p.precision, p.symmetric, p.power_of_two, &c.gate_scale,
+             &c.gate_zero_point)
     fill_tanh(c.tanh)
     for q in range(256):
         c.sigmoid[q] = c.tanh[q] - 1
