@@ -13,8 +13,8 @@ def choose_params(
 ) -> QParams:
     """The range from bin i to bin j + 1, found by turns from both sides.
 
-    i is the first bin with left = f32((1 - threshold) / 2) of the values up to its end; j starts at the last bin but one
-    and goes down while more than 1 - left lie up to it.
+    i is the first bin with left = f32((1 - threshold) / 2) of the values up to its end; j starts at the last bin but
+    one and goes down while more than 1 - left lie up to it.
     """
     h = Histogram.of(values, 1 << (precision + 3), lo, hi).include_zero()
     i, j = _quantiles(h.counts, defaults.p99_threshold)
