@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from serverquant import __version__
 from serverquant._base.errors import ServerquantError
 
-VERBS = ("run", "inspect", "explain", "bench", "ops", "kernels", "convert", "doctor")
+VERBS = ("run", "inspect", "explain", "verify", "bench", "ops", "kernels", "convert", "doctor")
 
 
 def parser() -> argparse.ArgumentParser:
