@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ENGINE = "DNNLOWP_ACC16"
 ARGS = [
-    Arg("nbits_in_non_outlier", "int", 8, "engine DNNLOWP_ACC16: weights of more bits count as outliers; no effect on Y"),
+    Arg("nbits_in_non_outlier", "int", 8, "engine DNNLOWP_ACC16: weights of more bits are outliers; no effect on Y"),
     Arg("copy_to_32bit_frequency", "int", 32, "engine DNNLOWP_ACC16: no effect, sums are exact"),
 ]
 

@@ -162,10 +162,14 @@ def multiplier_bits(op: Operator) -> int:
 
 def _kind(op: Operator) -> str:
     name = "weight_quantization_kind"
-    text = _value(op, name)
+    return read_kind(_source(op, name), _value(op, name))
+
+
+def read_kind(source: str, text: str) -> str:
+    """The kind of quantization that a text means; ArgumentError, naming its source, if it means none."""
     kind = _LONG_KINDS.get(text.lower(), text.lower())
     if kind not in KINDS:
-        raise ArgumentError(f'{_source(op, name)} is "{text}"; it must be one of {", ".join(KINDS)}')
+        raise ArgumentError(f'{source} is "{text}"; it must be one of {", ".join(KINDS)}')
     return kind
 
 

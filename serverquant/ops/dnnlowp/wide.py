@@ -44,8 +44,8 @@ class Wide(NamedTuple):
 
 
 class WideOperator(Operator):
-    """Base class: inputs of `quantized` are Int8 of uint16, or floats that are quantized by their range in this run; the
-    output's parameters are fixed, or those of the range that the float operator gives for the dequantized inputs.
+    """Base class: inputs of `quantized` are Int8 of uint16, or floats that are quantized by their range in this run;
+    the output's parameters are fixed, or those of the range that the float operator gives for the dequantized inputs.
 
     Subclasses give `compute(inputs, ins, out)`: the output's integers from the inputs in `quantized`, for these
     parameters. bits: 8 for an operator of engine DNNLOWP that has a numpy body too.
@@ -145,8 +145,8 @@ def quantize(x: np.ndarray, params: QParams) -> np.ndarray:
 
 
 def requantize(acc: np.ndarray, multiplier: np.ndarray | np.float32, out: QParams, relu: bool = False) -> np.ndarray:
-    """clamp(rne(f32(f32(acc) * multiplier)) + z) of exact sums, which Caffe2 keeps in 32 bits. Products beyond int64, and
-    no numbers, become the smallest one of int64."""
+    """clamp(rne(f32(f32(acc) * multiplier)) + z) of sums modulo 2^32. Products beyond int64, and what is no number,
+    become the lower end."""
     with np.errstate(over="ignore", invalid="ignore"):
         scaled = np.rint(acc.astype(np.int32).astype(np.float32) * multiplier).astype(np.float64)
     whole = np.where(np.abs(scaled) < 2.0**63, scaled, -(2.0**63)).astype(np.int64)
@@ -192,7 +192,7 @@ def bias(blob: Blob, scales: np.ndarray) -> np.ndarray:
         return np.concatenate(parts).astype(np.int64)
     if abs(blob.scale - float(scales[0])) > BIAS_SCALE_TOLERANCE or blob.zero_point != 0:
         raise QuantizationError(
-            f'the bias "{blob.name}" has scale {blob.scale:.9g} and zero point {blob.zero_point}; the scale must be within '
-            f"1e-4 of the input's scale times the weight's, {scales[0]:.9g}, and the zero point 0"
+            f'the bias "{blob.name}" has scale {blob.scale:.9g} and zero point {blob.zero_point}; the scale must be '
+            f"within 1e-4 of the input's scale times the weight's, {scales[0]:.9g}, and the zero point 0"
         )
     return blob.view().reshape(-1).astype(np.int64)

@@ -81,6 +81,7 @@ cdef struct Int8FC:
     int* y_zero_point
     const sq_packed_f32* float_weight       # finds the range of a dynamic output
     const float* packed_bias_scales
+    unsigned long long output_version       # of input 3, which holds the output's parameters
 
 
 cdef struct Scratch:
@@ -147,6 +148,8 @@ cdef int run_int8(sq_step* s) noexcept nogil:
     cdef float sx, sy = 0
     cdef int zx, zy = 0
     if c.layer.packed == NULL or c.layer.weight_version != s.in_[1].version:
+        return SQ_PREPARE
+    if s.n_in > 3 and c.output_version != s.in_[3].version:
         return SQ_PREPARE
     of_input(&c.rule, x, &sx, &zx)
     if not find_scratch(s, c, rows, &at):
@@ -217,3 +220,12 @@ def set_int8_weight(Step step, weight, version, PackedWeightF32 float_weight=Non
         c.float_weight = &float_weight.raw
     step.keep = weight, float_weight, step.keep[2] if step.keep else None
     step.kernel = weight.packed.row
+
+
+def set_output_params(Step step, float scale, int zero_point, version) -> None:
+    """Parameters of the output that a blob of that version holds."""
+    cdef Int8FC* c = <Int8FC*>step.c.ctx
+    if c.output_version == version:
+        return
+    c.rule.fixed, c.rule.scale, c.rule.zero_point, c.output_version = True, scale, zero_point, version
+    c.known[0] = False

@@ -26,6 +26,8 @@ from serverquant.ops.dnnlowp.weights import (
 from serverquant.ops.fc import _fc
 from serverquant.ops.fc.float import packed_f32
 from serverquant.ops.fc.schema import check_not_empty, is_by_row, weight_matrix
+from serverquant.ops.quantize.params import params_of
+from serverquant.qparams import relu_params
 from serverquant.runtime._plan import PythonStep, Step
 from serverquant.runtime.operator import Operator
 from serverquant.runtime.registry import register
@@ -50,10 +52,11 @@ class DnnlowpFC(Operator):
     """Y = requantized exact sums, or with dequantize_output=1 fma(float(sum), scale, b).
 
     Two defects of Caffe2 are kept unless they are to be fixed: in a row-wise layer the bias is quantized by the scale
-    of row 0, and multiplier and dynamic output parameters stay those of the first run.
+    of row 0, and multiplier and dynamic output parameters stay those of the first run. Parameters that input 3 holds
+    outrank Y_scale and are read whenever it changes.
     """
 
-    takes = ("int8|float", "float|int8|object", "float|int8:int32")
+    takes = ("int8|float", "float|int8|object", "float|int8:int32", "object")
     packs = (1,)
 
     def setup(self) -> None:
@@ -71,7 +74,7 @@ class DnnlowpFC(Operator):
     @property
     def is_dynamic(self) -> bool:
         """Whether the output's parameters are chosen while running."""
-        return self.options.output is None and not self.options.dequantize_output
+        return self.options.output is None and not self.options.dequantize_output and len(self.inputs) < 4
 
     def check_types(self, ins: list[Spec]) -> None:
         super().check_types(ins)
@@ -104,6 +107,11 @@ class DnnlowpFC(Operator):
         blob = inputs[1]
         float_weight = packed_f32(blob, n, k) if self.is_dynamic else None
         _fc.set_int8_weight(step, self._weight(blob, n, k), blob.version, float_weight)
+        if len(inputs) > 3:
+            params = params_of(inputs[3])
+            if self.options.relu:
+                params = relu_params(params, self.options.symmetric_activations, self.options.power_of_two)
+            _fc.set_output_params(step, params.scale, params.zero_point, inputs[3].version)
 
     def _weight(self, blob: Blob, n: int, k: int) -> LayerWeight:
         if blob.kind == OBJECT:

@@ -54,12 +54,8 @@ def check_not_empty(op: Any, ins: list[Spec]) -> None:
 
 
 AXIS = Arg("axis", "int", 1, "dims of X before it are the batch, those from it on the inputs")
-declare(
-    "FC",
-    "Int8FC",
-    "Int8FCRelu",
-    inputs=3,
-    args=[
+_LAYER: dict[str, Any] = {
+    "args": [
         AXIS,
         AXIS_W,
         CHANNELWISE,
@@ -69,18 +65,21 @@ declare(
         *OUTPUT_ARGS,
         *ARGS,
     ],
-    shape=fc_dims,
-    doc="""Y = X W^T + b, X seen as a matrix; ...Relu: negative outputs become 0.
+    "shape": fc_dims,
+    "doc": """Y = X W^T + b, X seen as a matrix; ...Relu: negative outputs become 0.
 
 Int8 sums are exact. Without Y_scale the output's parameters are chosen in the first run from the range of a float
 product, which needs float weights and bias, and kept (see docs/numerics.md, "Defects of Caffe2").""",
-    in_doc=[
+    "in_doc": [
         "X: batch dims, then K elements; DNNLOWP: Int8, or float, which is quantized by its range",
         "W: N x K; DNNLOWP: float, Int8 or packed weights",
         "b: N; DNNLOWP: float, or Int8 of int32 with scale X's * W's (within 1e-4) and zero point 0",
     ],
-    out_doc=["Y: X's dims before the axis, then N"],
-)
+    "out_doc": ["Y: X's dims before the axis, then N"],
+}
+declare("FC", inputs=3, **_LAYER)
+_LAYER["in_doc"] += ["Qparam: of Y, as Int8GenQuantParams gives it; instead of Y_scale; DNNLOWP... alone"]
+declare("Int8FC", "Int8FCRelu", inputs=(3, 4), **_LAYER)
 declare(
     "Int8FCPackWeight",
     inputs=(1, 2),

@@ -108,8 +108,11 @@ def round_half_away(x: np.ndarray) -> np.ndarray:
 
 
 def fixed_point(acc: np.ndarray, multiplier: np.float32, bits: int) -> np.ndarray:
-    """(acc * M + half) >> shift, with M / 2^shift the multiplier. Caffe2 shifts as for 32 bits, whatever the bits of M."""
+    """(acc * M + half) >> shift, M / 2^shift the multiplier. Caffe2 shifts as for 32 bits, whatever the bits of M."""
     fraction, exponent = math.frexp(float(multiplier))
     shift = 31 - exponent
     whole = round(fraction * (1 << (bits - 1)))
-    return (acc * whole + (1 << (shift - 1))) >> shift if shift > 0 else acc * whole << -shift
+    product = acc.astype(np.int32).astype(np.int64) * whole
+    if shift > 62:  # less than half of a unit
+        return np.zeros_like(product)
+    return (product + (1 << (shift - 1))) >> shift if shift > 0 else product << -shift

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from serverquant.blobs import dtypes
+from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import INT8, TENSOR, Spec
 from serverquant.ops.dnnlowp.options import read_options
 from serverquant.ops.quantize import _quantize
-from serverquant.runtime._plan import Step
+from serverquant.ops.quantize.params import params_of
+from serverquant.qparams import quantize
+from serverquant.runtime._plan import PythonStep, Step
 from serverquant.runtime.operator import Operator
 from serverquant.runtime.registry import register
 
@@ -19,7 +22,7 @@ class DnnlowpQuantize(Operator):
     An Int8 X is passed on as it is, as in Caffe2.
     """
 
-    takes = "float|int8"
+    takes = ("float|int8", "object")
 
     def setup(self) -> None:
         self.options = read_options(self)
@@ -28,7 +31,18 @@ class DnnlowpQuantize(Operator):
         return dtypes.UINT8, INT8
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
-        return _quantize.quantize_step(self.options)
+        return PythonStep(self.quantize_as_told) if len(ins) > 1 else _quantize.quantize_step(self.options)
+
+    def check_types(self, ins: list[Spec]) -> None:
+        super().check_types(ins)
+        if len(ins) > 1:
+            self.expect(ins, 0, "float")
+
+    def quantize_as_told(self, inputs: list[Blob], outputs: list[Blob]) -> None:
+        """By the parameters that input 1 holds."""
+        params = params_of(inputs[1])
+        outputs[0].view()[...] = quantize(inputs[0].view(), params)
+        outputs[0].set_qparams(params.scale, params.zero_point)
 
 
 @register("Dequantize", "Int8Dequantize", engine="DNNLOWP_ROWWISE")

@@ -8,6 +8,7 @@ from serverquant.blobs.spec import INT8, TENSOR, Spec
 from serverquant.ops.dnnlowp import wide
 from serverquant.ops.dnnlowp.options import read_options
 from serverquant.ops.quantize import _quantize
+from serverquant.ops.quantize.params import params_of
 from serverquant.runtime._plan import PythonStep, Step
 from serverquant.runtime.operator import Operator
 from serverquant.runtime.registry import register
@@ -18,7 +19,7 @@ from serverquant.runtime.registry import register
 class WideQuantize(Operator):
     """Y = clamp(rne(f32(f32(x * 1/scale) + zero point))): rounded twice, also with 8 bits. NaN gives 0."""
 
-    takes = "float"
+    takes = ("float", "object")
 
     def setup(self) -> None:
         self.options = read_options(self, most_bits=wide.BITS)
@@ -31,7 +32,10 @@ class WideQuantize(Operator):
 
     def call(self, inputs: list[Blob], outputs: list[Blob]) -> None:
         values = inputs[0].view()
-        params = self.options.output or self.options.choose(*wide.value_range(values))
+        if len(inputs) > 1:
+            params = params_of(inputs[1])._replace(precision=self.options.activation_precision)
+        else:
+            params = self.options.output or self.options.choose(*wide.value_range(values))
         wide.put(outputs[0], wide.quantize(values, params), params)
 
 

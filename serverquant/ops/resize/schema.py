@@ -69,8 +69,8 @@ def resize_shape(op: Any, ins: list[Spec]) -> list[Dims] | None:
 
 
 def resize_3d_shape(op: Any, ins: list[Spec]) -> list[Dims]:
-    batch, channels, sizes = image_of(op, ins, 5)
-    return [(batch, channels, *(scaled(n, s) for n, s in zip(sizes, op.scales)))]
+    batch, channels, sizes = image_of(op, ins, 5, op.nhwc)
+    return [join_dims(batch, channels, tuple(scaled(n, s) for n, s in zip(sizes, op.scales)), op.nhwc)]
 
 
 SCALES_DOC = ("X: float image, 4-D", "scales: float, the scales of height and width instead of the arguments")

@@ -7,6 +7,7 @@ import pytest
 from ops.nets import bind, check_rebatching, run
 
 from serverquant._base.errors import ArgumentError, ServerquantError, ShapeError
+from serverquant.blobs.store import Int8
 from serverquant.runtime.workspace import Workspace
 
 
@@ -104,3 +105,10 @@ def test_refused_in_place():
         in_place("ScatterAssign", {**feeds, "U": numbers(2)})
     with pytest.raises(ShapeError, match="width of input tensor"):
         in_place("CopyRowsToTensor", {"X": numbers(3, 2), "I": np.array([0]), "R": numbers(3)})
+
+
+def test_batch_permutation_of_int8():
+    x = Int8(np.arange(12, dtype=np.uint8).reshape(3, 4), np.float32(0.3), 7)
+    got = run("BatchPermutation", {"X": x, "i": np.int32([2, 0, 1])}, engine="DNNLOWP")
+    np.testing.assert_array_equal(got.data, x.data[[2, 0, 1]])
+    assert got[1:] == x[1:]

@@ -7,6 +7,7 @@ import pytest
 from ops.nets import check_rebatching, run
 
 from serverquant._base.errors import ArgumentError, ShapeError
+from serverquant.blobs.store import Int8
 
 
 def image(*dims: int) -> np.ndarray:
@@ -122,3 +123,12 @@ def test_bad_scales_in_a_blob():
         run("ResizeNearest", {"X": image(1, 1, 2, 2), "S": np.array([1, -1], np.float32)})
     with pytest.raises(ShapeError, match="2 scales"):
         run("ResizeNearest", {"X": image(1, 1, 2, 2), "S": np.array([1], np.float32)})
+
+
+def test_int8_frames():
+    x = Int8(np.arange(2 * 3 * 4 * 5 * 2, dtype=np.uint8).reshape(2, 3, 4, 5, 2), np.float32(0.3), 7)
+    scales = {"temporal_scale": 1.5, "height_scale": 0.5, "width_scale": 2.0}
+    got = run("Int8ResizeNearest3D", {"X": x}, engine="DNNLOWP", **scales)
+    t, h, w = np.int32([0, 0, 1, 2]), np.int32([0, 2]), np.arange(10) // 2
+    np.testing.assert_array_equal(got.data, x.data[:, t][:, :, h][:, :, :, w])
+    assert got[1:] == x[1:]
