@@ -10,6 +10,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 LIST = HERE / "caffe2_operators.list"
+ENGINES = HERE / "caffe2_engines.list"
 # By its path: while building, the package cannot be imported.
 MODULES = runpy.run_path(str(HERE.parent / "serverquant/ops/_index.py"))["MODULES"]
 HEAD = """# Caffe2's operators, and ours
@@ -20,6 +21,24 @@ here (what they take and give: [operators.md](operators.md)); {left} are left ou
 | operator | here | where, or why not |
 |---|---|---|
 """
+
+
+ENGINES_HEAD = """
+## Engines
+
+Caffe2's kernels for quantized and small numbers, all of which are here. An engine without a kernel for an operator is
+passed over, as in Caffe2; so are names that are not in this table (CUDNN, EIGEN, NNPACK, ...), since floats have one
+kernel.
+
+| engine | operators |
+|---|---|
+"""
+
+
+def engines() -> dict[str, list[str]]:
+    """Caffe2's engines for quantized and small numbers, with their operators."""
+    lines = (line.partition(":") for line in ENGINES.read_text().splitlines() if not line.startswith("#"))
+    return {name.strip(): types.split() for name, _, types in lines}
 
 
 def listed() -> dict[str, str]:
@@ -40,7 +59,8 @@ def page() -> str:
     more = sorted(set(MODULES) - set(operators))
     tail = f"\nNot in that list, and here: {', '.join(more)}.\n" if more else ""
     counts = {"have": have, "all": len(operators), "left": left, "yet": len(operators) - have - left}
-    return HEAD.format(**counts) + "".join(rows) + tail
+    by_engine = "".join(f"| {name} | {', '.join(types)} |\n" for name, types in engines().items())
+    return HEAD.format(**counts) + "".join(rows) + tail + ENGINES_HEAD + by_engine
 
 
 def write() -> None:

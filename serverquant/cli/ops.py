@@ -2,6 +2,7 @@
 
 serverquant ops
 serverquant ops Int8Conv
+serverquant ops --engine DNNLOWP
 serverquant ops --markdown > docs/operators.md
 """
 
@@ -12,6 +13,7 @@ import argparse
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("type", nargs="?", metavar="TYPE", help="show one operator with its arguments")
+    parser.add_argument("--engine", help="only implementations of this engine (default: those without one)")
     parser.add_argument("--markdown", action="store_true", help="print the catalogue page")
 
 
@@ -33,7 +35,8 @@ def main(args: argparse.Namespace) -> int:
         (e["type"], i["engine"] or "default", i["body"], "yes" if i["runs"] else f"no: {i['reason']}", i["file"])
         for e in entries
         for i in e["engines"]
+        if args.engine in (None, i["engine"] or "default")
     ]
     show.table(("type", "engine", "body", "runs here", "file"), rows)
-    print(f"\n{len(entries)} types, {len(rows)} implementations")
+    print(f"\n{len({row[0] for row in rows})} types, {len(rows)} implementations")
     return 0

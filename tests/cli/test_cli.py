@@ -255,13 +255,20 @@ def test_bench_of_a_net(capsys):
 # ---- the others --------------------------------------------------------------------------------------------------
 
 
+def test_ops_of_one_engine(capsys):
+    assert main(["ops", "--engine", "DNNLOWP_ROWWISE_16"]) == 0
+    shown = capsys.readouterr().out
+    assert "3 types, 3 implementations" in shown
+    assert "Int8Conv" not in shown
+
+
 def test_ops_lists_built_in_and_custom_operators(capsys):
     @serverquant.register("CliTestTwice", replace=True)
     def twice(x):
         return 2 * x
 
     found = {e["type"]: e for e in answer(capsys, "ops")}
-    assert {e["engine"] for e in found["Int8Conv"]["engines"]} == {"", "DNNLOWP"}
+    assert {e["engine"] for e in found["Int8Conv"]["engines"]} == {"", "DNNLOWP", "DNNLOWP_ACC16"}
     assert found["CliTestTwice"]["engines"][0]["body"] == "Python"
     assert found["Int8Conv"]["engines"][0]["file"].startswith("serverquant/ops/conv/")
     assert main(["ops"]) == 0
