@@ -15,7 +15,7 @@ from serverquant.qparams import QParams, choose
 def options(relu=False, **given):
     args = {arg.name: arg.default for arg in (*ARGS, *OUTPUT_ARGS)}
     assert set(given) <= set(args)
-    return read_options(SimpleNamespace(args=SimpleNamespace(**{**args, **given})), relu)
+    return read_options(SimpleNamespace(args=SimpleNamespace(**{**args, **given}), given=given.__contains__), relu)
 
 
 def test_defaults():
