@@ -43,11 +43,13 @@ test-oracle: $(VENV)/.built
 # Caffe2's own operator tests, unmodified, through `import caffe2` (docs/caffe2_tests.md). Needs
 #   CAFFE2=.../site-packages/caffe2   of the torch 1.8.1 wheel, with its tests
 #   RUNNER=.../run_caffe2_tests.py    which runs them file by file and compares with what the wheel passes
-# and takes GROUPS="--group api ..." for a part of them.
+# and takes GROUPS="--group api ..." for a part of them. They are of NumPy 1's days, so they get an environment of their own.
 test-caffe2: $(VENV)/.built
 	test -d "$(CAFFE2)" && test -f "$(RUNNER)" || { sed -n '/^# Caffe2.s own operator/,/^test-caffe2/p' Makefile; exit 1; }
-	$(BIN)/pip install --quiet 'hypothesis==6.141.1' future scipy networkx
-	$(PYTHON) $(RUNNER) $(CAFFE2) --backend serverquant --python $(abspath $(BIN)/python) --fb-stand-in $(GROUPS)
+	test -d .venv-caffe2 || $(BIN)/python -m venv .venv-caffe2
+	.venv-caffe2/bin/pip install --quiet 'numpy==1.26.4' 'scipy<1.12' protobuf pytest 'hypothesis==6.141.1' future setuptools
+	$(PYTHON) $(RUNNER) $(CAFFE2) --backend serverquant --python $(abspath .venv-caffe2/bin/python) --pythonpath $(CURDIR) \
+	  --fb-stand-in $(GROUPS)
 
 # Oldest and newest: needs python3.10 and python3.13.
 test-versions:

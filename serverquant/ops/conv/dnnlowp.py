@@ -109,9 +109,7 @@ class Int8ConvPackWeight(Operator):
 
     def setup(self) -> None:
         self.window, self.group = read_window(self), check_group(self)
-        self.options = read_options(self)
-        if not self.window.nhwc:
-            raise ArgumentError("Int8ConvPackWeight needs order NHWC")
+        self.options = read_options(self)  # the order is not looked at: packed weights are for NHWC
         self.blocks = self.group if self.args.quantize_groupwise else 1
 
     def infer(self, ins: list[Spec]) -> list[Spec]:

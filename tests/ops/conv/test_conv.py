@@ -265,9 +265,14 @@ def test_refused(error, says, feeds, args):
         run("Conv", feeds, **{"order": "NHWC", "kernel": 3, **args})
 
 
+def test_packing_does_not_look_at_the_order():
+    args = {"engine": "DNNLOWP", "kernel": 3, "save_unpacked_weights": 1}
+    first, second = (run("Int8ConvPackWeight", {"W": W}, order=order, **args) for order in ("NCHW", "NHWC"))
+    assert np.array_equal(first.unpacked, second.unpacked)
+    assert first.dims == second.dims == W.shape
+
+
 def test_pack_refuses():
-    with pytest.raises(ArgumentError, match="NHWC"):
-        run("Int8ConvPackWeight", {"W": W}, engine="DNNLOWP", kernel=3)
     with pytest.raises(ShapeError, match="kernel"):
         run("Int8ConvPackWeight", {"W": W}, engine="DNNLOWP", kernel=2, order="NHWC")
     with pytest.raises(ArgumentError, match="in_scale"):
