@@ -71,9 +71,16 @@ class WideOperator(Operator):
         return PythonStep(self.call)
 
     def call(self, inputs: list[Blob], outputs: list[Blob]) -> None:
+        if outputs[0].kind == INT8 and self.is_bare(inputs, outputs[0]):
+            outputs[0].set_qparams(1.0, 0)
+            return
         ins = [self.read(inputs[i]) for i in self.quantized or range(len(inputs))]
         out = self.output_params(inputs, ins)
         put(outputs[0], self.compute(inputs, ins, out).astype(f"u{self.bits // 8}"), out)
+
+    def is_bare(self, inputs: list[Blob], output: Blob) -> bool:
+        """Whether the output is empty and has the parameters of a new tensor, as in Caffe2."""
+        return False
 
     def read(self, blob: Blob) -> Wide:
         """An Int8 tensor with its parameters, or a float tensor quantized by its range."""

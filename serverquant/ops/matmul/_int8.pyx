@@ -109,10 +109,22 @@ cdef int product(sq_step* s, const QInput* ins, uint8_t* y, float scale, int zer
     return SQ_OK
 
 
+cdef bint no_matrices(const sq_step* s) noexcept nogil:
+    """Whether the batch is empty: in Caffe2 the output then has the parameters of a new tensor."""
+    cdef int i
+    for i in range(s.out[0].shape.ndim - (s.in_[0].shape.ndim > 1) - (s.in_[1].shape.ndim > 1)):
+        if s.out[0].shape.dims[i] == 0:
+            return True
+    return False
+
+
 cdef int run_product(sq_step* s) noexcept nogil:
     cdef const Product* c = <Product*>s.ctx
     if c.constant and (c.weight == NULL or c.version != s.in_[1].version):
         return SQ_PREPARE
+    if no_matrices(s):
+        s.out[0].scale, s.out[0].zero_point = 1, 0
+        return SQ_OK
     return run_quantized(s)
 
 
@@ -120,7 +132,7 @@ def product_step(options, Step floats, *, bint trans_a, bint trans_b, bint const
     """Y = A B; constant: prepare with `set_weight`."""
     cdef Step step = Step()
     cdef Product* c = <Product*>new_quantized(step, sizeof(Product), options, floats, product, 1 if constant else 3)
-    c.base.extra, c.base.direct, c.base.bare = scratch_bytes, options.dequantize_output, True
+    c.base.extra, c.base.direct = scratch_bytes, options.dequantize_output
     c.trans_a, c.trans_b, c.constant = trans_a, trans_b, constant
     step.c.run, step.kernel = run_product, "matmul_s16"
     return step

@@ -15,6 +15,10 @@ from serverquant.runtime.registry import register
 class WideBatchMatMul(WideOperator):
     """Y = A B of whole numbers, exact sums requantized. B is an activation always: constant_B has no effect."""
 
+    def is_bare(self, inputs: list[Blob], output: Blob) -> bool:
+        matrix_dims = sum(len(blob.dims) > 1 for blob in inputs)
+        return 0 in output.dims[: len(output.dims) - matrix_dims]
+
     def compute(self, inputs: list[Blob], ins: list[Wide], out: QParams) -> np.ndarray:
         a, b = ins[0].centred, ins[1].centred
         a = a.swapaxes(-1, -2) if self.args.trans_a and a.ndim > 1 else a

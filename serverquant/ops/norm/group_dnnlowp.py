@@ -39,10 +39,11 @@ class DnnlowpGroupNorm(WideOperator):
     def call(self, inputs: list[Blob], outputs: list[Blob]) -> None:
         if self.options.dequantize_output:
             outputs[0].view()[...] = self.run_floats([self._as_quantized(inputs[0]), *inputs[1:]])
-        elif inputs[0].view().size == 0:
-            outputs[0].set_qparams(1.0, 0)
         else:
             super().call(inputs, outputs)
+
+    def is_bare(self, inputs: list[Blob], output: Blob) -> bool:
+        return 0 in output.dims
 
     def _as_quantized(self, blob: Blob) -> Blob:
         """A float blob of what X's integers stand for."""

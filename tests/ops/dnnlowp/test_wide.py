@@ -119,6 +119,16 @@ def test_matmul():
     np.testing.assert_array_equal(got.data, requantized(acc, unit, 30000))
 
 
+@pytest.mark.parametrize("engine", [ENGINE, "DNNLOWP"])
+@pytest.mark.parametrize(("a", "b", "params"), [
+    ((0, 3, 4), (0, 4, 5), (1.0, 0)), ((2, 0, 4), (2, 4, 5), (0.5, 3)), ((0, 4), (4, 5), (0.5, 3)),
+])  # fmt: skip
+def test_a_product_without_matrices_has_the_parameters_of_a_new_tensor(engine, a, b, params):
+    parts = {n: run("Quantize", {"X": np.ones(dims, np.float32)}, engine=engine) for n, dims in (("A", a), ("B", b))}
+    got = run("BatchMatMul", parts, engine=engine, Y_scale=0.5, Y_zero_point=3)
+    assert got[1:] == params
+
+
 def test_sum_goes_through_16_bits():
     parts = [tensor(40, scale=s, zero_point=z) for s, z in ((0.01, 30000), (0.02, 0), (0.005, 65535))]
     got = run("Sum", dict(zip("ABC", parts)), engine=ENGINE, Y_scale=0.05, Y_zero_point=9000, activation_precision=16)
