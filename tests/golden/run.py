@@ -28,7 +28,6 @@ import corpus
 import serverquant.ops  # noqa: F401 - makes the built-in operators known
 from serverquant._base import _isa, _threads
 from serverquant._base.errors import ServerquantError
-from serverquant.runtime import registry
 from serverquant.runtime.workspace import Workspace
 
 SEED = 3
@@ -103,22 +102,9 @@ def digest(case: corpus.Case, outputs: list[dict[str, corpus.Value]]) -> str:
     return state.hexdigest()[:16]
 
 
-def is_taken(case: corpus.Case) -> bool:
-    """Whether serverquant has every operator of the case, with the engine that the case is about, or Caffe2 refused."""
-    nets = (case.net, case.init or b"")
-    return bool(case.error) or all(_has(op, engine) for net in nets for op, engine in corpus.operators(net))
-
-
-def _has(op: str, engine: str) -> bool:
-    known = registry.engines(op) if op in registry.types() else []
-    if op in WITHOUT_ENGINE or not engine.startswith(("DNNLOWP", "FAKE")):
-        return "" in known
-    return any(name in known for name in engine.split(","))
-
-
 def chosen(family: str = "", every: int = 1) -> list[corpus.Case]:
-    """The cases of matching families that serverquant takes; of these one in `every`, picked by a seed."""
-    cases = [case for case in corpus.cases() if re.search(family, case.family) and is_taken(case)]
+    """The cases of matching families; of these one in `every`, picked by a seed."""
+    cases = [case for case in corpus.cases() if re.search(family, case.family)]
     return cases if every == 1 else random.Random(SEED).sample(cases, len(cases) // every)
 
 
@@ -159,8 +145,6 @@ def main() -> int:
         for threads, outcomes in results.items():
             print(f"{_isa.current()}, {threads} threads")
             print_table(cases, outcomes, args.verbose)
-        left = collections.Counter(case.family for case in corpus.cases() if not is_taken(case))
-        print("left out, for want of an operator:", ", ".join(f"{f} {n}" for f, n in sorted(left.items())) or "none")
     return int(any(outcome.wrong for outcomes in results.values() for outcome in outcomes.values()))
 
 

@@ -1,4 +1,4 @@
-"""Golden cases of operators that we have agree with Caffe2, and are the same bytes on every instruction set and team.
+"""Every golden case agrees with Caffe2, and is the same bytes on every instruction set and thread count.
 
 The second is asked of a seeded tenth of the cases, or of all with SERVERQUANT_MATRIX=1 (`make test-matrix`).
 """
