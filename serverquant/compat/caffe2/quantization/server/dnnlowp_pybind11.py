@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
+
+import numpy as np
 
 from serverquant import proto, qparams, workspace
 from serverquant._base.errors import DTypeError
-from serverquant.blobs.quantization import QuantParams, QuantScheme
 from serverquant.blobs.store import blob_name
+from serverquant.ops.dnnlowp.options import read_kind
 from serverquant.proto.args import make_argument
 from serverquant.proto.io import load
+from serverquant.qparams.scheme import QuantScheme
 
 # Input that holds an operator's output parameters, by type.
 _PARAMS_INPUT = {"FC": 3, "Int8FC": 3, "Quantize": 1, "Int8Quantize": 1}
@@ -17,7 +21,9 @@ _PARAMS_INPUT = {"FC": 3, "Int8FC": 3, "Quantize": 1, "Int8Quantize": 1}
 
 def CreateInt8QuantParamsBlob(quant_param_blob_name: Any, scale: float, zero_point: int) -> None:
     """Put parameters into a blob."""
-    workspace.current().create(blob_name(quant_param_blob_name)).feed_object(QuantParams(scale, int(zero_point)))
+    workspace.current().create(blob_name(quant_param_blob_name)).feed_object(
+        qparams.QParams(float(np.float32(scale)), int(zero_point))
+    )
 
 
 def CreateInt8QuantSchemeBlob(quant_scheme_blob_name: Any, quantization_kind: str, preserve_sparsity: bool) -> None:
@@ -35,7 +41,8 @@ def _held(name: Any, kind: type) -> Any:
 
 def ObserveInt8QuantParamsBlob(quant_params_blob_name: Any) -> tuple[float, int]:
     """(scale, zero_point) of a blob."""
-    return tuple(_held(quant_params_blob_name, QuantParams))
+    found = _held(quant_params_blob_name, qparams.QParams)
+    return found.scale, found.zero_point
 
 
 def ObserveInt8QuantSchemeBlob(quant_scheme_blob_name: Any) -> tuple[str, bool]:
@@ -50,11 +57,29 @@ def freeze_quantization_params(net_def: bytes) -> bytes:
         at = _PARAMS_INPUT.get(op.type)
         if at is None or len(op.input) <= at:
             continue
-        params = _held(op.input[at], QuantParams)
+        params = _held(op.input[at], qparams.QParams)
         del op.input[at]
         op.arg.append(make_argument("Y_scale", float(params.scale)))
         op.arg.append(make_argument("Y_zero_point", params.zero_point))
     return net.SerializeToString()
+
+
+def ChooseStaticQuantizationParams(
+    min: float,
+    max: float,
+    bins: Any,
+    preserve_sparsity: bool = True,
+    precision: int = 8,
+    quant_scheme: str = "MIN_MAX_QUANTIZATION",
+) -> qparams.QParams:
+    """Parameters for values of which a histogram is known: numbers of values in bins of one width from min to max."""
+    counts = np.asarray(bins, np.int64)
+    centers = (min + (np.arange(counts.size) + 0.5) * ((max - min) / counts.size)).astype(np.float32)
+    method = importlib.import_module(f"serverquant.qparams.methods.{read_kind('quant_scheme', quant_scheme)}")
+    found: qparams.QParams = method.choose_params(
+        np.repeat(centers, counts), float(min), float(max), int(precision), bool(preserve_sparsity), False
+    )
+    return found
 
 
 def ChooseQuantizationParams(blob: Any) -> tuple[float, int]:
