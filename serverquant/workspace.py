@@ -7,6 +7,7 @@ bytes or BlobReference. Nets may be NetDef messages (of any protobuf runtime), s
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -91,6 +92,19 @@ def SwitchWorkspace(name: Any, create_if_missing: bool = False) -> None:
             raise NetError(f'there is no workspace "{text}"{closest(text, list(_workspaces))}')
         _workspaces[text] = Workspace()
     _current = text
+
+
+@contextlib.contextmanager
+def inside(space: Workspace) -> Iterator[None]:
+    """A workspace object is the current one inside, whether it has a name or not."""
+    global _current
+    before, name = _current, f"workspace object {id(space)}"
+    _workspaces[name], _current = space, name
+    try:
+        yield
+    finally:
+        del _workspaces[name]
+        _current = before
 
 
 def ResetWorkspace(root_folder: str | None = None) -> bool:
@@ -475,4 +489,3 @@ def _serialized(operator: Any) -> bytes:
 def _check_device(device_option: Any) -> None:
     if device_option is not None and getattr(device_option, "device_type", 0) != 0:
         raise ArgumentError(f"only CPU devices are supported, not device type {device_option.device_type}")
-

@@ -7,6 +7,7 @@ import pytest
 
 from serverquant import core, workspace
 from serverquant._base.errors import DTypeError, MissingBlobError, NetError, QuantizationError, ServerquantError
+from serverquant.runtime.workspace import Workspace
 
 
 @pytest.fixture(autouse=True)
@@ -231,3 +232,14 @@ def test_blobs_travel_as_messages():
     workspace.FeedInt8Blob("q", np.uint8([[1, 2]]), 0.5, 3)
     workspace.current().create("r").deserialize(workspace.current().get("q").serialize("q"))
     assert workspace.FetchInt8Blob("r").scale == 0.5
+
+
+def test_an_object_is_the_current_workspace_inside():
+    space, before = Workspace(), workspace.CurrentWorkspace()
+    with pytest.raises(ZeroDivisionError), workspace.inside(space):
+        workspace.FeedBlob("only_inside", np.zeros(1, np.float32))
+        assert "only_inside" in space
+        raise ZeroDivisionError
+    assert workspace.CurrentWorkspace() == before
+    assert not workspace.HasBlob("only_inside")
+    assert len(workspace.Workspaces()) == len({*workspace.Workspaces()})

@@ -100,4 +100,4 @@ class ComputeEqualizationScale(Arrays):
         scale = np.ones_like(x)
         there = (x > 0) & (w > 0)
         scale[there] = np.sqrt(w[there] / x[there])
-        return scale[None]
+        return scale

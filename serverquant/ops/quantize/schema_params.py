@@ -36,13 +36,13 @@ declare(
 
 
 def equalization_shape(op: Any, ins: list[Spec]) -> list[Dims]:
-    """Shape rule: a row with an entry for each input of a layer."""
+    """Shape rule: an entry for each input of a layer."""
     sizes = [spec.size // spec.dims[0] if spec.ndim and spec.dims[0] else 0 for spec in ins]
     if 0 in sizes or sizes[0] != sizes[1]:
         raise ShapeError(
             f"{op.input_text(ins, 0)} and {op.input_text(ins, 1)} must be matrices with rows of one size, not 0"
         )
-    return [(1, sizes[0])]
+    return [(sizes[0],)]
 
 
 declare(
@@ -51,5 +51,5 @@ declare(
     shape=equalization_shape,
     doc="S[j] = sqrt(max |W[:, j]| / max |X[:, j]|), or 1 where either is 0: what evens out the inputs of a layer.",
     in_doc=("X: M x K, inputs of a layer", "W: N x K, its weights"),
-    out_doc=("S: 1 x K",),
+    out_doc=("S: K",),
 )

@@ -95,7 +95,7 @@ def test_fc_follows_its_fourth_input(op_type):
 def test_equalization_scale():
     x, w = np.float32([[1, 0, -4], [0.5, 0, 2]]), np.float32([[4, 1, 0], [-9, 2, 0]])
     got = run("ComputeEqualizationScale", {"X": x, "W": w})
-    np.testing.assert_array_equal(got, [[3, 1, 1]])
+    np.testing.assert_array_equal(got, [3, 1, 1])
     with pytest.raises(ShapeError, match="rows of one size"):
         run("ComputeEqualizationScale", {"X": x, "W": w[:, :2]})
 

@@ -47,7 +47,11 @@ def GetGpuPeerAccessPattern() -> Any:
 
 @contextlib.contextmanager
 def WorkspaceGuard(workspace_name: Any) -> Iterator[None]:
-    """Another workspace is the current one inside."""
+    """Another workspace, by its name or itself, is the current one inside."""
+    if isinstance(workspace_name, _ours.Workspace):
+        with _ours.inside(workspace_name):
+            yield
+        return
     before = _ours.CurrentWorkspace()
     _ours.SwitchWorkspace(workspace_name, True)
     try:

@@ -13,6 +13,7 @@ from serverquant.blobs.store import blob_name
 from serverquant.ops.dnnlowp.options import read_kind
 from serverquant.proto.args import make_argument
 from serverquant.proto.io import load
+from serverquant.qparams.choose import DEFAULTS
 from serverquant.qparams.scheme import QuantScheme
 
 # Input that holds an operator's output parameters, by type.
@@ -77,7 +78,7 @@ def ChooseStaticQuantizationParams(
     centers = (min + (np.arange(counts.size) + 0.5) * ((max - min) / counts.size)).astype(np.float32)
     method = importlib.import_module(f"serverquant.qparams.methods.{read_kind('quant_scheme', quant_scheme)}")
     found: qparams.QParams = method.choose_params(
-        np.repeat(centers, counts), float(min), float(max), int(precision), bool(preserve_sparsity), False
+        np.repeat(centers, counts), float(min), float(max), int(precision), bool(preserve_sparsity), DEFAULTS
     )
     return found
 
