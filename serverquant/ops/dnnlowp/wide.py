@@ -68,7 +68,12 @@ class WideOperator(Operator):
         return None if outs is None else [Spec(outs[0].dims, *kind)]
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
-        return PythonStep(self.call)
+        return PythonStep(self.call_quietly)
+
+    def call_quietly(self, inputs: list[Blob], outputs: list[Blob]) -> None:
+        """Without numpy's warnings of what is no number or too large: it has its rules."""
+        with np.errstate(all="ignore"):
+            self.call(inputs, outputs)
 
     def call(self, inputs: list[Blob], outputs: list[Blob]) -> None:
         if outputs[0].kind == INT8 and self.is_bare(inputs, outputs[0]):
@@ -154,8 +159,7 @@ def quantize(x: np.ndarray, params: QParams) -> np.ndarray:
 def requantize(acc: np.ndarray, multiplier: np.ndarray | np.float32, out: QParams, relu: bool = False) -> np.ndarray:
     """clamp(rne(f32(f32(acc) * multiplier)) + z) of sums modulo 2^32. Products beyond int64, and what is no number,
     become the lower end."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        scaled = np.rint(acc.astype(np.int32).astype(np.float32) * multiplier).astype(np.float64)
+    scaled = np.rint(acc.astype(np.int32).astype(np.float32) * multiplier).astype(np.float64)
     whole = np.where(np.abs(scaled) < 2.0**63, scaled, -(2.0**63)).astype(np.int64)
     lo = out.zero_point if relu else 0
     return np.clip(np.maximum(whole, -(1 << 40)) + out.zero_point, lo, out.qmax)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from serverquant._base.errors import ArgumentError
+from serverquant._base.errors import ArgumentError, QuantizationError
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import INT8
 from serverquant.ops.dnnlowp import wide
@@ -110,6 +110,8 @@ def round_half_away(x: np.ndarray) -> np.ndarray:
 
 def fixed_point(acc: np.ndarray, multiplier: np.float32, bits: int) -> np.ndarray:
     """(acc * M + half) >> shift, M / 2^shift the multiplier. Caffe2 shifts as for 32 bits, whatever the bits of M."""
+    if not np.isfinite(multiplier):
+        raise QuantizationError(f"a multiplier became {multiplier}: X, gamma or beta are NaN, infinite or too large")
     fraction, exponent = math.frexp(float(multiplier))
     shift = 31 - exponent
     whole = round(fraction * (1 << (bits - 1)))

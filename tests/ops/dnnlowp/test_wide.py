@@ -193,6 +193,22 @@ def test_refused():
         run("Conv", {"X": x, "W": floats, "b": bias}, engine=ENGINE, kernel=1, Y_scale=1.0)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("worst", [np.nan, np.inf, 3e38])
+@pytest.mark.parametrize(("op_type", "args"), [
+    ("Sum", {}), ("AveragePool", {"kernel": 2}), ("FC", {}),
+])  # fmt: skip
+def test_numbers_without_bounds_make_no_noise(op_type, args, worst):
+    x = np.full((1, 2, 2, 2), worst, np.float32)
+    x[0, 0] = -1
+    feeds = {"X": x}
+    if op_type == "FC":
+        feeds |= {"W": np.ones((2, 8), np.float32), "b": np.ones(2, np.float32)}
+    got = run(op_type, feeds, engine=ENGINE, Y_scale=1.0, Y_zero_point=5, **args)
+    assert got[1:] == (1.0, 5)
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
 def test_requantize_of_what_is_too_large():
     out = QParams(1.0, 5, 16)
     got = wide.requantize(np.array([2**31 - 1, -(2**31), 1]), np.float32(1e30), out)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ops.nets import run
 
-from serverquant._base.errors import ArgumentError, ShapeError
+from serverquant._base.errors import ArgumentError, QuantizationError, ShapeError
 from serverquant.blobs.store import Int8
 from serverquant.ops.norm.group_dnnlowp import fixed_point, round_half_away
 
@@ -77,3 +77,10 @@ def test_refused():
     with pytest.raises(ArgumentError, match="2 to 32"):
         run("GroupNorm", {"X": x, "g": ones, "b": ones}, engine="DNNLOWP", group=2,
             requantization_multiplier_precision=33)  # fmt: skip
+
+
+@pytest.mark.parametrize("worst", [np.nan, np.inf])
+def test_numbers_without_bounds_are_refused(worst):
+    x, ones = tensor(1, 4, 2, 2), np.ones(4, np.float32)
+    with pytest.raises(QuantizationError, match="multiplier"):
+        run("GroupNorm", {"X": x, "g": ones * np.float32(worst), "b": ones}, engine="DNNLOWP", group=2, Y_scale=1.0)
