@@ -4,14 +4,14 @@
 
     choose      range -> QParams                       choose, relu_params, find_min_max
     quantize    floats -> integers and back            quantize, quantize_bias, dequantize
-    methods/    weights -> QParams, by kind            choose_weight, KINDS
+    methods/    weights -> QParams, by kind            choose_weight, choose_from_histogram, KINDS
     histogram   values -> bins, for the methods
 """
 
 from __future__ import annotations
 
 from serverquant.qparams.choose import DEFAULTS, Defaults, QParams, choose, find_min_max, relu_params
-from serverquant.qparams.methods import KINDS, choose_weight
+from serverquant.qparams.methods import KINDS, choose_from_histogram, choose_weight
 from serverquant.qparams.quantize import dequantize, quantize, quantize_bias
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Defaults",
     "QParams",
     "choose",
+    "choose_from_histogram",
     "choose_weight",
     "dequantize",
     "find_min_max",

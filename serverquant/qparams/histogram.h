@@ -2,6 +2,7 @@
 #ifndef SERVERQUANT_HISTOGRAM_H
 #define SERVERQUANT_HISTOGRAM_H
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,11 @@ static void sq_count(const float *x, ptrdiff_t n, float lo, float width, int32_t
         place = place > 0.0f ? place : 0.0f;
         counts[place < top ? (int32_t)place : bins - 1]++;
     }
+}
+
+/* Add to counts[floor(x * factor) - first], exactly: factor is a power of two, and a double holds every such product. */
+static void sq_count_aligned(const float *x, ptrdiff_t n, double factor, int64_t first, int64_t *counts) {
+    for (ptrdiff_t i = 0; i < n; i++) counts[(int64_t)floor((double)x[i] * factor) - first]++;
 }
 
 #endif

@@ -14,15 +14,13 @@ MAX_SEARCHED_BINS = 1 << 14
 SMALL_SCALE = np.float32(6.1e-5)
 
 
-def least_norm(
-    values: np.ndarray, lo: float, hi: float, precision: int, symmetric: bool, defaults: Defaults, norm: str
-) -> QParams:
+def least_norm(h: Histogram, precision: int, symmetric: bool, defaults: Defaults, norm: str) -> QParams:
     """Parameters of the bins lo + width * b .. lo + width * (b + c) that `norm` finds.
 
     Of all bins, without a search, when these would have a scale below SMALL_SCALE (found by asking Caffe2).
     """
     most = MAX_BINS if norm == "l2_approx" else MAX_SEARCHED_BINS
-    h = Histogram.of(values, 1 << (precision + 3), lo, hi).include_zero(most)
+    h = h.include_zero(most)
     if (h.hi - h.lo) / np.float32((1 << precision) - 1) < SMALL_SCALE:
         return choose(float(h.lo), float(h.hi), precision, symmetric, defaults.power_of_two)
     width = h.width

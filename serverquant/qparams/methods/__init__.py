@@ -1,8 +1,9 @@
 """Ways to find the parameters of a weight, one module each; a new module here is a new kind.
 
-A module has one function, ``choose_params(values, lo, hi, precision, symmetric, defaults) -> QParams``:
+A module has one function, ``choose_params(histogram, precision, symmetric, defaults) -> QParams``:
 
-values: float32 of any shape; not empty. lo, hi: their minimum and maximum, finite, lo < hi but for min_max.
+histogram: of the values, from their minimum to their maximum, finite, lo < hi but for min_max, which looks at nothing
+else.
 precision: bits. symmetric: a range on both sides of 0 shall have its zero point in the middle.
 defaults: what Caffe2 takes from its flags here, whatever the operator says; min_max alone takes the operator's own
 power_of_two instead.
@@ -18,6 +19,7 @@ import numpy as np
 
 from serverquant._base.errors import ArgumentError
 from serverquant.qparams.choose import DEFAULTS, Defaults, QParams, choose, find_min_max
+from serverquant.qparams.histogram import Histogram
 
 KINDS = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
@@ -40,12 +42,30 @@ def choose_weight(
     name = kind.lower()
     if name == "min_max":
         defaults = defaults._replace(power_of_two=power_of_two)
-    if name not in KINDS:
-        raise ArgumentError(f"{kind!r} is no kind of weight quantization; it must be one of {', '.join(KINDS)}")
     lo, hi = find_min_max(values)
-    if name != "min_max" and not (lo < hi and np.isfinite(lo) and np.isfinite(hi)):
-        found = choose(lo, hi, precision, symmetric, defaults.power_of_two)
+    searched = name != "min_max" and lo < hi and np.isfinite(lo) and np.isfinite(hi)
+    if searched:
+        h = Histogram.of(values, 1 << (precision + 3), lo, hi)
     else:
-        method = import_module(f"{__name__}.{name}")
-        found = method.choose_params(values, lo, hi, precision, symmetric, defaults)
+        h = Histogram(np.zeros(1, np.int64), np.float32(lo), np.float32(hi))
+    found = choose_from_histogram(h, name, precision, symmetric, defaults)
     return QParams(found.scale, found.zero_point - (1 << (precision - 1)), found.precision, True)
+
+
+def choose_from_histogram(
+    histogram: Histogram, kind: str, precision: int = 8, symmetric: bool = False, defaults: Defaults = DEFAULTS
+) -> QParams:
+    """Unsigned parameters of values of which a histogram is known, from their minimum to their maximum.
+
+    kind: one of KINDS, of any case. An empty or infinite range gets what min_max gives it. The same scale and zero
+    point as Caffe2's from a histogram of the same bins.
+    """
+    name = kind.lower()
+    if name not in KINDS:
+        raise ArgumentError(f"{kind!r} is no kind of quantization; it must be one of {', '.join(KINDS)}")
+    lo, hi = histogram.lo, histogram.hi
+    if name != "min_max" and not (lo < hi and np.isfinite(lo) and np.isfinite(hi)):
+        return choose(float(lo), float(hi), precision, symmetric, defaults.power_of_two)
+    method = import_module(f"{__name__}.{name}")
+    params: QParams = method.choose_params(histogram, precision, symmetric, defaults)
+    return params

@@ -9,15 +9,13 @@ from serverquant.qparams.choose import Defaults, QParams, choose
 from serverquant.qparams.histogram import Histogram
 
 
-def choose_params(
-    values: np.ndarray, lo: float, hi: float, precision: int, symmetric: bool, defaults: Defaults
-) -> QParams:
+def choose_params(h: Histogram, precision: int, symmetric: bool, defaults: Defaults) -> QParams:
     """The best of all ranges, or, symmetric, of those around 0; kl.h has the divergence.
 
     The ends are the middles of bins. As in Caffe2 the parameters are those of an activation, 8 bits and not symmetric
     by default, whatever the weight's.
     """
-    h = Histogram.of(values, 1 << (precision + 3), lo, hi)
+    lo, hi = float(h.lo), float(h.hi)
     width = np.float64(h.width)
     if not width > 0:
         return choose(lo, hi, *defaults[:3])

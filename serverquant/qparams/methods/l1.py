@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from serverquant.qparams.choose import Defaults, QParams
+from serverquant.qparams.histogram import Histogram
 from serverquant.qparams.least_norm import least_norm
 
 
-def choose_params(
-    values: np.ndarray, lo: float, hi: float, precision: int, symmetric: bool, defaults: Defaults
-) -> QParams:
+def choose_params(h: Histogram, precision: int, symmetric: bool, defaults: Defaults) -> QParams:
     """The best of all ranges; symmetric: of those around 0. search.h has the cost."""
-    return least_norm(values, lo, hi, precision, symmetric, defaults, "l1")
+    return least_norm(h, precision, symmetric, defaults, "l1")

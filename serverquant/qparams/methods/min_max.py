@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from serverquant.qparams.choose import Defaults, QParams, choose
+from serverquant.qparams.histogram import Histogram
 
 
-def choose_params(
-    values: np.ndarray, lo: float, hi: float, precision: int, symmetric: bool, defaults: Defaults
-) -> QParams:
-    """choose(lo, hi)."""
-    return choose(lo, hi, precision, symmetric, defaults.power_of_two)
+def choose_params(h: Histogram, precision: int, symmetric: bool, defaults: Defaults) -> QParams:
+    """choose(h.lo, h.hi)."""
+    return choose(float(h.lo), float(h.hi), precision, symmetric, defaults.power_of_two)

@@ -8,15 +8,13 @@ from serverquant.qparams.choose import Defaults, QParams, choose
 from serverquant.qparams.histogram import Histogram
 
 
-def choose_params(
-    values: np.ndarray, lo: float, hi: float, precision: int, symmetric: bool, defaults: Defaults
-) -> QParams:
+def choose_params(h: Histogram, precision: int, symmetric: bool, defaults: Defaults) -> QParams:
     """The range from bin i to bin j + 1, found by turns from both sides.
 
     i is the first bin with left = f32((1 - threshold) / 2) of the values up to its end; j starts at the last bin but
     one and goes down while more than 1 - left lie up to it.
     """
-    h = Histogram.of(values, 1 << (precision + 3), lo, hi).include_zero()
+    h = h.include_zero()
     i, j = _quantiles(h.counts, defaults.p99_threshold)
     width = h.width
     begin, end = np.float32(i) * width + h.lo, np.float32(j + 2) * width + h.lo

@@ -1,0 +1,198 @@
+"""Histograms of calibration: any order, sharding and merging gives the same bytes; files; Caffe2's own."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from serverquant._base.errors import ParseError, QuantizationError
+from serverquant.qparams import KINDS, choose_from_histogram, choose_weight
+from serverquant.qparams.histogram import Histogram
+from serverquant.quantization.caffe2_files import DynamicHistogram, Line, read, write
+from serverquant.quantization.histogram import MAX_BINS, AlignedHistogram
+from serverquant.quantization.statistics import Statistics, fingerprint
+
+f32 = np.float32
+
+
+def counted(*parts: np.ndarray) -> AlignedHistogram:
+    found = AlignedHistogram()
+    for part in parts:
+        found.add(part)
+    return found
+
+
+def bytes_of(h: AlignedHistogram) -> bytes:
+    return b"".join(a.tobytes() for a in h.arrays().values())
+
+
+def data(seed: int) -> np.ndarray:
+    """Values of very different magnitudes, some negative zeros and subnormals among them."""
+    random = np.random.default_rng(seed)
+    spread = 10.0 ** random.integers(-44, 37, 600) if seed % 2 else 1.0
+    values = (random.standard_t(2, 600) * spread).astype(f32)
+    values[:3] = 0.0, -0.0, 1e-45
+    return np.abs(values) if seed % 3 == 0 else values
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_order_shards_and_merges_give_the_same_bytes(seed):
+    values, random = data(seed), np.random.default_rng(100 + seed)
+    want = bytes_of(counted(values))
+    cuts = np.sort(random.integers(0, values.size + 1, 5))
+    parts = np.split(random.permutation(values), cuts)
+    assert bytes_of(counted(*parts)) == want
+    shards = [counted(part) for part in parts]
+    whole = AlignedHistogram()
+    for i in random.permutation(len(shards)):
+        whole.merge(shards[i])
+    assert bytes_of(whole) == want
+    left, right = counted(*parts[:3]), counted(*parts[3:])
+    right.merge(left)
+    assert bytes_of(right) == want
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_counts_are_those_of_the_definition(seed):
+    values = data(seed)
+    h = counted(values)
+    assert h.counts.size <= MAX_BINS
+    assert sum(a.nbytes for a in h.arrays().values()) <= 20 << 10
+    index = [math.floor(float(x) * 2.0**-h.exponent) - h.first for x in values]
+    np.testing.assert_array_equal(h.counts, np.bincount(index, minlength=h.counts.size))
+    assert (h.lo, h.hi, h.total) == (values.min(), values.max(), values.size)
+    if h.exponent > -149:  # no narrower bins would do
+        narrow = 2.0 ** (1 - h.exponent)
+        assert math.floor(max(h.hi, 0) * narrow) - math.floor(min(h.lo, 0) * narrow) + 1 > MAX_BINS
+
+
+def test_not_finite_values_are_counted_apart():
+    h = counted(f32([np.nan, 1, np.inf, -2, -np.inf]))
+    assert (h.not_finite, h.total, h.lo, h.hi) == (3, 2, -2, 1)
+    only = counted(f32([np.nan]))
+    assert only.not_finite == 1
+    with pytest.raises(QuantizationError, match="no finite value"):
+        only.histogram()
+
+
+@pytest.mark.parametrize("values", [[0.0], [3e38, -3e38], [1e-45], [5.0, 5.0], []])
+def test_arrays_and_back(values):
+    h = counted(f32(values))
+    assert bytes_of(AlignedHistogram.from_arrays(h.arrays())) == bytes_of(h)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"counts": np.zeros(3, np.int64)}, {"place": np.array([5000, 0, 0])}, {"range": f32([3, 1])}, {"place": 1}],
+)
+def test_arrays_that_contradict_are_refused(wrong):
+    with pytest.raises(QuantizationError):
+        AlignedHistogram.from_arrays({**counted(f32([1, 2])).arrays(), **wrong})
+
+
+def test_ranges_from_a_histogram_hold_what_methods_keep():
+    values = np.random.default_rng(3).laplace(size=5000).astype(f32)
+    h = counted(values).histogram()
+    assert float(h.width) == 2.0 ** counted(values).exponent
+    for kind in ("min_max", "p99", "l2_approx"):
+        ours, weights = choose_from_histogram(h, kind), choose_weight(values, kind)
+        assert ours.scale == pytest.approx(weights.scale, rel=0.05)
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k != "kl"])
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_a_histogram_gives_what_its_values_give(kind, symmetric):
+    values = np.random.default_rng(4).standard_t(3, 900).astype(f32)
+    h = Histogram.of(values, 128, values.min(), values.max())
+    assert choose_from_histogram(h, kind, 4, symmetric).to_signed() == choose_weight(values, kind, 4, symmetric)
+
+
+# ---- statistics -----------------------------------------------------------------------------------------------------
+
+
+def statistics(*arrays: np.ndarray) -> Statistics:
+    found = Statistics("mark")
+    for array in arrays:
+        found.add("x", array)
+        found.samples += len(array)
+    return found
+
+
+def test_file_of_statistics(tmp_path):
+    random = np.random.default_rng(5)
+    arrays = [random.normal(size=(2, 3, 4)).astype(f32) * 3**i for i in range(4)]
+    statistics(*arrays).save(tmp_path / "a")
+    statistics(*arrays[::-1]).save(tmp_path / "b")
+    half = statistics(*arrays[:2])
+    half.merge(statistics(*arrays[2:]))
+    half.save(tmp_path / "c")
+    assert len({(tmp_path / name).read_bytes() for name in "abc"}) == 1
+    back = Statistics.load(tmp_path / "a")
+    assert (back.fingerprint, back.samples, back.blobs["x"].shape) == ("mark", 8, (3, 4))
+    np.testing.assert_array_equal(back.blobs["x"].maxima, np.abs(np.concatenate(arrays)).max(axis=(0, 2)))
+    back.save(tmp_path / "d")
+    assert (tmp_path / "d").read_bytes() == (tmp_path / "a").read_bytes()
+
+
+def test_statistics_of_another_net_are_refused():
+    with pytest.raises(QuantizationError, match="calibrate anew"):
+        Statistics("a").merge(Statistics("b"))
+    assert len({fingerprint(b"n", "d", {"k": 1}), fingerprint(b"nd", "", {"k": 1}), fingerprint(b"n", "d")}) == 3
+
+
+def test_files_that_are_no_statistics_are_refused(tmp_path):
+    (tmp_path / "text").write_text("0 Relu 0 x 1 2")
+    np.savez(tmp_path / "other.npz", a=1)
+    whole = tmp_path / "whole"
+    statistics(f32([[1, 2]])).save(whole)
+    (tmp_path / "short").write_bytes(whole.read_bytes()[:200])
+    for name in ("text", "other.npz", "short"):
+        with pytest.raises(QuantizationError, match="not a statistics file"):
+            Statistics.load(tmp_path / name)
+
+
+# ---- Caffe2's -------------------------------------------------------------------------------------------------------
+
+
+def test_dynamic_histogram_in_one_range():
+    values = np.random.default_rng(6).normal(size=4000).astype(f32)
+    h = DynamicHistogram(64)
+    h.add(values)
+    final = h.finish()
+    assert (final.lo, final.hi, final.counts.sum()) == (values.min(), values.max(), 4000)
+    # four fine bins are a coarse one, up to the rounding of their borders
+    assert np.abs(final.counts - Histogram.of(values, 64, final.lo, final.hi).counts).max() <= 2
+
+
+def test_dynamic_histogram_grows_by_multiples():
+    h = DynamicHistogram(4)
+    h.add(f32([0, 1]))
+    h.add(f32([-1.5, 2.5]))  # below to -2, then above by 3 to 4
+    assert [(p.lo, p.hi) for p in h._parts] == [(0, 1), (-2, 4)]
+    assert h.finish().counts.tolist() == [1, 1, 1, 1]
+    constant = DynamicHistogram(4)
+    constant.add(f32([7, 7]))
+    assert constant.finish().counts.tolist() == [2, 0, 0, 0]
+
+
+def test_observer_files(tmp_path):
+    lines = [
+        Line(0, "Conv", 0, "y", -1.5, 2.25),
+        Line(1, "Relu", 0, "z", 0.0, 2.25),
+    ]
+    write(tmp_path / "minmax", lines)
+    assert (tmp_path / "minmax").read_text() == "0 Conv 0 y -1.5 2.25\n1 Relu 0 z 0 2.25\n"
+    assert read(tmp_path / "minmax") == lines
+    write(tmp_path / "hist", [lines[0]._replace(counts=np.array([1, 0, 9]))])
+    (found,) = read(tmp_path / "hist")
+    assert found.counts.tolist() == [1, 0, 9]
+    (tmp_path / "old").write_text("0 0 y -1.5 2.25\n")
+    assert read(tmp_path / "old") == [lines[0]._replace(type="")]
+    (tmp_path / "old").write_text("3 0 y -1.5 2.25 2 4 5\n")
+    assert read(tmp_path / "old")[0].counts.tolist() == [4, 5]
+    for text in ("0 Conv 0 y 1", "0 Conv 0 y 1 2 3 4", "a b c d e f", "0 Conv 0 y 1 2 2 1 -1"):
+        (tmp_path / "bad").write_text(f"0 Conv 0 y 1 2\n{text}\n")
+        with pytest.raises(ParseError, match="line 2"):
+            read(tmp_path / "bad")
