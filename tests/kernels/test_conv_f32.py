@@ -10,6 +10,7 @@ from serverquant._base import _isa, _threads
 from serverquant._base.errors import ArgumentError, DTypeError, ShapeError
 from serverquant.kernels._window import Window
 from serverquant.kernels.conv_f32 import _conv_f32 as conv_f32
+from serverquant.kernels.unary import _unary
 
 
 class Case:
@@ -32,14 +33,14 @@ class Case:
     def plan(self, order, form=None, isa=None):
         return conv_f32.ConvF32(self.window, *self.shape, self.groups, order, form, isa)
 
-    def run(self, order, form=None, isa=None, relu=False, bias=True):
+    def run(self, order, form=None, isa=None, bounds=None, bias=True):
         """The result in NCHW, or None where the form does not apply."""
         try:
             plan = self.plan(order, form, isa)
         except ArgumentError:
             return None
         weights = plan.pack(reference.from_nchw(self.w, order))
-        y = conv_f32.conv(plan, reference.from_nchw(self.x, order), weights, self.b if bias else None, relu)
+        y = conv_f32.conv(plan, reference.from_nchw(self.x, order), weights, self.b if bias else None, bounds)
         return np.ascontiguousarray(reference.to_nchw(y, order))
 
 
@@ -101,13 +102,19 @@ def test_order_of_the_sum(name):
 
 @pytest.mark.parametrize("order", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("form", conv_f32.FORMS)
-def test_relu_and_no_bias(order, form):
+@pytest.mark.parametrize("isa", _isa.supported())
+@pytest.mark.parametrize("bounds", [(0, np.inf), (0, 1), (-0.5, 0.25), (1, -1), (np.nan, 0.5)])
+def test_bounds_and_no_bias(order, form, isa, bounds):
     for name in ("3x3", "depthwise"):
-        plain = CASES[name].run(order, form, bias=False)
+        plain = CASES[name].run(order, form, isa, bias=False)
         if plain is not None:
-            assert np.array_equal(CASES[name].run(order, form, bias=False, relu=True), np.maximum(plain, 0))
             biased = plain + CASES[name].b[:, None, None]
-            assert np.array_equal(CASES[name].run(order, form, relu=True), np.maximum(biased, 0))
+            assert CASES[name].run(order, form, isa, bounds, bias=False).tobytes() == clip(plain, bounds).tobytes()
+            assert CASES[name].run(order, form, isa, bounds).tobytes() == clip(biased, bounds).tobytes()
+
+
+def clip(x, bounds):
+    return _unary.py_map("clip_f32", x, a=bounds[0], b=bounds[1])
 
 
 @pytest.fixture

@@ -113,7 +113,11 @@ def test_affine(setting, shape):
     x, alpha, beta = floats(shape), floats(shape[1], 1), floats(shape[1], 2)
     y = np.empty_like(x)
     _norm.py_affine_channels(x, y, alpha, beta)
-    assert y.tobytes() == (x * alpha[None, :, None] + beta[None, :, None]).tobytes()
+    want = x * alpha[None, :, None] + beta[None, :, None]
+    assert y.tobytes() == want.tobytes()
+    for lo, hi in ((0, np.inf), (-0.5, 0.5), (1, -1)):
+        _norm.py_affine_channels(x, y, alpha, beta, (lo, hi))
+        assert y.tobytes() == _unary.py_map("clip_f32", want, a=lo, b=hi).tobytes()
 
 
 def test_fold():

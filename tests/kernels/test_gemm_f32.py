@@ -8,6 +8,7 @@ import pytest
 from serverquant._base import _threads
 from serverquant._base.errors import ArgumentError, DTypeError, ShapeError
 from serverquant.kernels.gemm_f32 import _gemm_f32 as gemm_f32
+from serverquant.kernels.unary import _unary
 
 ROWS = gemm_f32.rows()
 # One less, equal, one more than tiles, vectors and blocks of K.
@@ -62,15 +63,19 @@ def test_formula():
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda r: r.name)
 def test_special_values(row):
-    """NaN and infinity travel, relu keeps NaN and -0."""
+    """NaN and infinity travel, bounds keep NaN and -0, the upper one wins."""
     if not row.supported:
         pytest.skip(f"this machine has no {row.isa}")
     a = np.array([[np.nan], [np.inf], [-np.inf], [-1], [0]], np.float32)
     w = np.ones((19, 1), np.float32)
-    got = gemm_f32.gemm(a, gemm_f32.pack(w, row=row.name), np.full(19, -0.0, np.float32), relu=True)
+    got = gemm_f32.gemm(a, gemm_f32.pack(w, row=row.name), np.full(19, -0.0, np.float32), bounds=(0, np.inf))
     want = np.array([np.nan, np.inf, 0, 0, 0], np.float32)
     assert np.array_equal(got, np.repeat(want[:, None], 19, 1), equal_nan=True)
     assert gemm_f32.gemm(a, gemm_f32.pack(w, row=row.name))[1, 0] == np.inf
+    for bounds in ((0, 6), (-0.5, 0.5), (2, 1), (np.nan, np.nan)):
+        got = gemm_f32.gemm(a, gemm_f32.pack(w, row=row.name), bounds=bounds)
+        clipped = _unary.py_map("clip_f32", np.repeat(a, 19, 1) + 0, a=bounds[0], b=bounds[1])
+        assert got.tobytes() == clipped.tobytes()
 
 
 @pytest.mark.parametrize("groups", [1, 3])
@@ -89,10 +94,10 @@ def test_threads(teams, m, n, k):
     a, w, bias = operands(m, n, k)
     packed = gemm_f32.pack(w)
     teams(1)
-    want = gemm_f32.gemm(a, packed, bias, relu=True)
+    want = gemm_f32.gemm(a, packed, bias, bounds=(0, np.inf))
     for count in (2, 3, 7):
         teams(count)
-        assert gemm_f32.gemm(a, packed, bias, relu=True).tobytes() == want.tobytes()
+        assert gemm_f32.gemm(a, packed, bias, bounds=(0, np.inf)).tobytes() == want.tobytes()
 
 
 def test_refusals():

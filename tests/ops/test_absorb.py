@@ -1,11 +1,13 @@
-"""Layers of a planned net that do the Relu behind them: the same bytes, fewer operators."""
+"""Layers of a planned net that do the Relu or Clip behind them: the same bytes, fewer operators."""
 
 from __future__ import annotations
 
+import cases
 import numpy as np
 import pytest
 
 from serverquant import core
+from serverquant.proto.io import load_net
 from serverquant.proto.wire import read_net
 from serverquant.runtime.nets.planned import PlannedNet
 from serverquant.runtime.workspace import Workspace
@@ -29,6 +31,13 @@ FEEDS = {
     "FC": {"w": floats(7, 3 * 6 * 6), "b": floats(7)},
     "SpatialBN": {"s": floats(3), "b": floats(3), "m": floats(3), "v": positive(3)},
 }
+BEHIND = [
+    ("Relu", {}),
+    ("Clip", {"min": 0.0, "max": 6.0}),
+    ("Clip", {"min": -0.0}),
+    ("Clip", {"min": 1.0, "max": -1.0}),
+    ("Clip", {}),
+]
 ARGS = {"Conv": {"kernel": 3}, "FC": {}, "SpatialBN": {"is_test": 1}}
 
 
@@ -52,13 +61,14 @@ def outputs(ops, feeds, results):
 
 @pytest.mark.parametrize("op_type", FEEDS)
 @pytest.mark.parametrize("in_place", [False, True])
-def test_relu_is_absorbed(op_type, in_place):
+@pytest.mark.parametrize("behind", BEHIND)
+def test_bounds_are_absorbed(op_type, in_place, behind):
     x = floats(2, 3, 6, 6)
     x[0, 0, 0, 0] = NAN
     feeds = {"X": x, **FEEDS[op_type]}
     out = "Y" if in_place else "Z"
     layer = core.CreateOperator(op_type, list(feeds), ["Y"], **ARGS[op_type])
-    ops = [layer, core.CreateOperator("Relu", ["Y"], [out]), core.CreateOperator("Copy", [out], ["end"])]
+    ops = [layer, core.CreateOperator(behind[0], ["Y"], [out], **behind[1]), core.CreateOperator("Copy", [out], ["end"])]
     types, planned, simple = outputs(ops, feeds, ["end"])
     assert types == [op_type, "Copy"]
     assert planned == simple
@@ -79,6 +89,23 @@ def test_what_others_read_stays(behind, results):
     ops += [core.CreateOperator(*definition) for definition in behind]
     types, planned, simple = outputs(ops, feeds, results)
     assert types == ["Conv", *(definition[0] for definition in behind)]
+    assert planned == simple
+
+
+@pytest.mark.parametrize(
+    "name", ["mobilenet_v2_quarter", pytest.param("mobilenet_v2_recipe", marks=pytest.mark.slow)]
+)
+def test_mobilenet(name):
+    """Every Clip goes into the convolution before it."""
+    case = cases.case(name)
+    space = Workspace()
+    space.run_once(case.init_path())
+    feeds = {blob: space.fetch(blob) for blob in space.blobs} | case.inputs()
+    predict = load_net(case.predict_path)
+    ops, results = predict.op, list(predict.external_output)
+    types, planned, simple = outputs(ops, feeds, results)
+    assert "Clip" in {op.type for op in ops}
+    assert "Clip" not in types
     assert planned == simple
 
 

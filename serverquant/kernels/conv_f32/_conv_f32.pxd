@@ -1,5 +1,6 @@
 from libc.stdint cimport int32_t, int64_t
 
+from serverquant.kernels._bounds cimport sq_bounds
 from serverquant.kernels._window cimport sq_window
 from serverquant.kernels.gemm_f32._gemm_f32 cimport PackedWeightF32, sq_gemm_f32_row, sq_packed_f32
 
@@ -31,7 +32,7 @@ cdef int64_t conv_f32_scratch(const sq_conv_f32* conv, int64_t team) noexcept no
 # Multiply-adds, what team_size() wants.
 cdef int64_t conv_f32_work(const sq_conv_f32* conv) noexcept nogil
 
-# y = conv(x) + bias (NULL: none), then max(0, .) if relu. packed: made by the ConvF32's pack(). Not in place.
+# y = conv(x) + bias (NULL: none), within the bounds (NULL: none). packed: made by the ConvF32's pack(). Not in place.
 # x, and bias, are read up to 64 bytes past their ends. The bytes do not depend on `team`.
-cdef void conv_f32(const sq_conv_f32* conv, const sq_packed_f32* packed, const float* x, const float* bias, bint relu,
-                   float* y, void* scratch, int team) noexcept nogil
+cdef void conv_f32(const sq_conv_f32* conv, const sq_packed_f32* packed, const float* x, const float* bias,
+                   const sq_bounds* bounds, float* y, void* scratch, int team) noexcept nogil

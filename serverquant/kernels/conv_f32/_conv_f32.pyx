@@ -7,6 +7,7 @@ import numpy as np
 
 from serverquant._base._isa cimport level
 from serverquant._base._threads cimport parallel_range, range_fn, team_size
+from serverquant.kernels._bounds cimport read_bounds, sq_bounds
 from serverquant.kernels._window cimport Window, sq_volume
 from serverquant.kernels.gemm_f32._gemm_f32 cimport choose_row
 
@@ -22,7 +23,7 @@ cdef extern from "../kernels/conv_f32/conv_f32.h" nogil:
         const sq_conv_f32* conv
         const sq_packed_f32* packed
         const float* bias
-        int32_t relu
+        const sq_bounds* bounds
         const float* x
         float* y
         char* scratch
@@ -166,10 +167,10 @@ cdef int64_t conv_f32_work(const sq_conv_f32* conv) noexcept nogil:
     return conv.batch * conv.out_channels * sq_volume(conv.window.out) * sq_conv_f32_k(conv)
 
 
-cdef void conv_f32(const sq_conv_f32* conv, const sq_packed_f32* packed, const float* x, const float* bias, bint relu,
-                   float* y, void* scratch, int team) noexcept nogil:
+cdef void conv_f32(const sq_conv_f32* conv, const sq_packed_f32* packed, const float* x, const float* bias,
+                   const sq_bounds* bounds, float* y, void* scratch, int team) noexcept nogil:
     cdef sq_conv_f32_job job
-    job.conv, job.packed, job.bias, job.relu = conv, packed, bias, relu
+    job.conv, job.packed, job.bias, job.bounds = conv, packed, bias, bounds
     job.x, job.y, job.scratch, job.team = x, y, <char*>scratch, team
     cdef range_fn first = sq_conv_f32_first_step(conv)
     sq_conv_f32_prepare(&job)
@@ -186,8 +187,9 @@ def padded(array) -> np.ndarray:
     return buffer[begin:]
 
 
-def conv(ConvF32 plan, x, PackedWeightF32 weights, bias=None, relu: bool = False) -> np.ndarray:
-    """Run a plan on arrays: x float32 of plan.x_shape, bias float32 [out_channels] or None; returns plan.y_shape."""
+def conv(ConvF32 plan, x, PackedWeightF32 weights, bias=None, bounds: tuple | None = None) -> np.ndarray:
+    """Run a plan on arrays: x float32 of plan.x_shape, bias float32 [out_channels] or None,
+    bounds (lo, hi) of the result or None; returns plan.y_shape."""
     if x.dtype != np.float32 or (bias is not None and bias.dtype != np.float32):
         raise DTypeError("input and bias of a convolution must be float32")
     if x.shape != plan.x_shape or (bias is not None and bias.shape != (plan.raw.out_channels,)):
@@ -201,9 +203,9 @@ def conv(ConvF32 plan, x, PackedWeightF32 weights, bias=None, relu: bool = False
     cdef float[::1] scratch = padded(np.empty(plan.scratch_bytes(team) // 4 + 16, np.float32))
     cdef float[::1] y_view = out.ravel()
     cdef const float* bias_at = NULL
-    cdef bint with_relu = relu
+    cdef sq_bounds within = read_bounds(bounds)
     if bias is not None:
         bias_at = &bias_view[0]
     with nogil:
-        conv_f32(&plan.raw, &weights.raw, &x_view[0], bias_at, with_relu, &y_view[0], &scratch[0], team)
+        conv_f32(&plan.raw, &weights.raw, &x_view[0], bias_at, &within, &y_view[0], &scratch[0], team)
     return out

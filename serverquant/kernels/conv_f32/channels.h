@@ -130,7 +130,7 @@ static void run_channel_panel(const sq_conv_f32_job* job, sq_f32_tile t, int64_t
         t.b = sq_f32_panel(w, group, panel) + k0 * width;
         t.accumulate = k0 > 0;
         const int final = k0 + t.taps * t.kc == w->k;
-        t.relu = final && job->relu;
+        t.bounds = final ? job->bounds : NULL;
         t.col_bias = final && job->bias ? job->bias + group * w->n + column : NULL;
         for (int64_t i = 0; i < count; i += t.m) {
             t.m = (int32_t)sq_f32_min(w->row->mr, count - i);

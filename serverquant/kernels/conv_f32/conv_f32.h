@@ -1,6 +1,6 @@
 /* fp32 convolution in 1 to 3 dimensions: one chain of fused multiply-adds an output element, as in gemm_f32.h.
  *
- *     acc = +0;  for taps (row-major) { for channels of the group { acc = fma(w, x, acc) } };  y = acc + bias;  relu
+ *     acc = +0;  for taps (row-major) { for channels of the group { acc = fma(w, x, acc) } };  y = acc + bias, within the bounds
  *
  * A tap in the padding multiplies a zero. NCHW and NHWC, every form below, every instruction set and every team give
  * the same bytes.
@@ -26,13 +26,13 @@ typedef struct sq_depthwise_f32_row {
     const char* name;
     int32_t isa;
     int32_t lanes;
-    /* out[q] = chain over taps of w[t] * (x + offset[t])[q], + *bias unless NULL, relu, for 0 <= q < length.
+    /* out[q] = chain over taps of w[t] * (x + offset[t])[q], + *bias unless NULL, within the bounds, for 0 <= q < length.
      * Reads and writes whole vectors: up to 60 bytes past the end. */
-    void (*flat)(const float* x, const int64_t* offset, int64_t taps, const float* w, const float* bias, int32_t relu,
+    void (*flat)(const float* x, const int64_t* offset, int64_t taps, const float* w, const float* bias, const sq_bounds* bounds,
                  int64_t length, float* out);
-    /* out[c] = chain over taps of w[t * length + c] * x[t][c], + bias[c] unless NULL, relu, for 0 <= c < length.
+    /* out[c] = chain over taps of w[t * length + c] * x[t][c], + bias[c] unless NULL, within the bounds, for 0 <= c < length.
      * Reads whole vectors. */
-    void (*channels)(const float* const* x, int64_t taps, const float* w, const float* bias, int32_t relu,
+    void (*channels)(const float* const* x, int64_t taps, const float* w, const float* bias, const sq_bounds* bounds,
                      int64_t length, float* out);
 } sq_depthwise_f32_row;
 
@@ -49,7 +49,7 @@ typedef struct sq_conv_f32_job {
     const sq_conv_f32* conv;
     const sq_packed_f32* packed;
     const float* bias; /* out_channels values, or NULL */
-    int32_t relu;
+    const sq_bounds* bounds; /* or NULL */
     const float* x;
     float* y;
     char* scratch;     /* sq_conv_f32_scratch() bytes, aligned to 64 */

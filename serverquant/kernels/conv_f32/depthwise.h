@@ -58,7 +58,7 @@ static void depthwise_planes(const sq_conv_f32_job* job, int64_t first, int64_t 
         if (!p.direct && (plane == first || plane % multiplier == 0))
             fill_phases(&p, w, x, 0.0f, plane == first, phases);
         c->depthwise->flat(p.direct ? x : phases, offset, taps, job->packed->data + m * taps,
-                           job->bias ? job->bias + m : NULL, job->relu, p.length, flat);
+                           job->bias ? job->bias + m : NULL, job->bounds, p.length, flat);
         copy_lines(w, &p, flat, job->y + plane * sq_volume(w->out));
     }
 }
@@ -73,7 +73,7 @@ static void depthwise_pixels(const sq_conv_f32_job* job, int64_t first, int64_t 
         sq_coordinates(pixel % out, w->out, at);
         sq_window_pointers(w, (const char*)(job->x + pixel / out * in * c->channels),
                            c->channels * (int64_t)sizeof(float), zeros, at, (const void**)taps_at, 1);
-        c->depthwise->channels(taps_at, taps, job->packed->data, job->bias, job->relu, c->channels,
+        c->depthwise->channels(taps_at, taps, job->packed->data, job->bias, job->bounds, c->channels,
                                job->y + pixel * c->channels);
     }
 }

@@ -13,7 +13,7 @@ static inline __m256i sq_depthwise_f32_lanes(int64_t count) {
 #define SQ_SPREAD(p) _mm256_broadcast_ss(p)
 #define SQ_FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define SQ_ADD(a, b) _mm256_add_ps(a, b)
-#define SQ_RELU(v) _mm256_max_ps(_mm256_setzero_ps(), v)
+#define SQ_CLIP(v, lo, hi) _mm256_min_ps(hi, _mm256_max_ps(lo, v))
 #define SQ_NAME(suffix) sq_depthwise_f32_avx2##suffix
 #include "depthwise_generic.h"
 SQ_TARGET_END

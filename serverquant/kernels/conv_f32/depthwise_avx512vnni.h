@@ -8,7 +8,7 @@ SQ_TARGET_AVX512VNNI_BEGIN
 #define SQ_SPREAD(p) _mm512_set1_ps(*(p))
 #define SQ_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define SQ_ADD(a, b) _mm512_add_ps(a, b)
-#define SQ_RELU(v) _mm512_max_ps(_mm512_setzero_ps(), v)
+#define SQ_CLIP(v, lo, hi) _mm512_min_ps(hi, _mm512_max_ps(lo, v))
 #define SQ_NAME(suffix) sq_depthwise_f32_avx512vnni##suffix
 #include "depthwise_generic.h"
 SQ_TARGET_END

@@ -8,6 +8,6 @@
 #define SQ_SPREAD(p) (*(p))
 #define SQ_FMA(a, b, c) fmaf(a, b, c)
 #define SQ_ADD(a, b) ((a) + (b))
-#define SQ_RELU(v) (0.0f > (v) ? 0.0f : (v))
+#define SQ_CLIP(v, lo, hi) sq_clip(v, lo, hi)
 #define SQ_NAME(suffix) sq_depthwise_f32_scalar##suffix
 #include "depthwise_generic.h"

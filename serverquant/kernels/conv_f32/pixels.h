@@ -127,7 +127,7 @@ static void run_pixel_tile(const sq_conv_f32_job* job, const pixel_plan* plan, i
         t.kc = sq_f32_min(plan->block, k - k0);
         t.accumulate = k0 > 0;
         const int final = k0 + t.kc == k;
-        t.relu = final && job->relu;
+        t.bounds = final ? job->bounds : NULL;
         gather_panel(c, x, p0, p1, k0, k0 + t.kc, t.ldb, panel);
         for (int64_t m = m0; m < m1; m += t.m) {
             t.m = (int32_t)sq_f32_min(c->row->mr, m1 - m);

@@ -167,7 +167,7 @@ static void run_planes(const void* arg, long long begin, long long end) {
             const int64_t length = p.direct ? sq_f32_min(PIECE, p.window.out[2] - first) : p.phases.length;
             for (int64_t n = 0; n < c->out_channels; n++) {
                 c->depthwise->flat(x, offset, k, job->packed->data + n * k, job->bias ? job->bias + n : NULL,
-                                   job->relu, length, flat);
+                                   job->bounds, length, flat);
                 copy_band(c, &p, flat, first, n, job->y + image * out);
             }
         }

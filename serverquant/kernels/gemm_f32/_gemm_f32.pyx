@@ -8,6 +8,7 @@ import numpy as np
 
 from serverquant._base._isa cimport level
 from serverquant._base._threads cimport parallel_range, team_size
+from serverquant.kernels._bounds cimport read_bounds, sq_bounds
 
 from serverquant._base import _isa
 from serverquant._base.errors import ArgumentError, DTypeError, ShapeError
@@ -20,7 +21,7 @@ cdef extern from "../kernels/gemm_f32/gemm_f32.h" nogil:
         const float* a
         int64_t m, lda
         const float* bias
-        int32_t relu
+        const sq_bounds* bounds
         float* out
         int64_t ldc, team
 
@@ -149,15 +150,15 @@ def unpack(PackedWeightF32 packed, tuple shape, pack_again) -> np.ndarray:
 
 
 cdef void gemm_f32(const sq_packed_f32* packed, int64_t group, const float* a, int64_t m, int64_t lda,
-                   const float* bias, bint relu, float* out, int64_t ldc, int team) noexcept nogil:
+                   const float* bias, const sq_bounds* bounds, float* out, int64_t ldc, int team) noexcept nogil:
     cdef sq_gemm_f32_job job
     job.packed, job.group, job.a, job.m, job.lda = packed, group, a, m, lda
-    job.bias, job.relu, job.out, job.ldc, job.team = bias, relu, out, ldc, team
+    job.bias, job.bounds, job.out, job.ldc, job.team = bias, bounds, out, ldc, team
     parallel_range(sq_gemm_f32_range, &job, team, 1, team)
 
 
-def gemm(a, PackedWeightF32 packed, bias=None, group: int = 0, relu: bool = False) -> np.ndarray:
-    """a [m, k] x group `group` of the packed weights, + bias [n] or None, then max(0, .) if relu: float32 [m, n]."""
+def gemm(a, PackedWeightF32 packed, bias=None, group: int = 0, bounds: tuple | None = None) -> np.ndarray:
+    """a [m, k] x group `group` of the packed weights, + bias [n] or None, within the bounds (lo, hi): float32 [m, n]."""
     if a.dtype != np.float32 or (bias is not None and bias.dtype != np.float32):
         raise DTypeError("the matrix and the bias must be float32")
     if a.ndim != 2 or a.shape[1] != packed.raw.k or (bias is not None and bias.shape != (packed.raw.n,)):
@@ -175,8 +176,8 @@ def gemm(a, PackedWeightF32 packed, bias=None, group: int = 0, relu: bool = Fals
     if bias is not None:
         bias_at = &bias_view[0]
     cdef int64_t m = a.shape[0], which = group
-    cdef bint with_relu = relu
+    cdef sq_bounds within = read_bounds(bounds)
     with nogil:
-        gemm_f32(&packed.raw, which, &a_view[0], m, packed.raw.k, bias_at, with_relu, &out_view[0, 0], packed.raw.n,
+        gemm_f32(&packed.raw, which, &a_view[0], m, packed.raw.k, bias_at, &within, &out_view[0, 0], packed.raw.n,
                  team_size(m * packed.raw.n * packed.raw.k))
     return out

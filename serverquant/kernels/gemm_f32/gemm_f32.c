@@ -59,7 +59,7 @@ static void run_panel(const sq_gemm_f32_job* job, int64_t panel, int64_t m0, int
         t.b = sq_f32_panel(w, job->group, panel) + k0 * width;
         t.accumulate = k0 > 0;
         if (k0 + t.kc == w->k) {
-            t.relu = job->relu;
+            t.bounds = job->bounds;
             t.col_bias = job->bias ? job->bias + column : NULL;
         }
         run_rows(job, &t, rows, job->a + k0, job->out + column, m0, m1);

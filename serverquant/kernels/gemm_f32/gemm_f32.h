@@ -1,14 +1,16 @@
 /* fp32 products: one chain of fused multiply-adds an output element, the same bytes on every instruction set.
  *
- *     acc = +0;  for k ascending: acc = fma(a[m][k], b[k][n], acc);  out = acc + bias;  relu: out = 0 > out ? 0 : out
+ *     acc = +0;  for k ascending: acc = fma(a[m][k], b[k][n], acc);  out = acc + bias, within the bounds (bounds.h)
  *
- * The bias is added after the sum, with one rounding (not at all when there is none). The relu keeps NaN and -0.
+ * The bias is added after the sum, with one rounding (not at all when there is none). Bounds: NULL for none.
  * Blocking along K stores and reloads acc, which changes nothing. Convolutions build on the same tiles.
  */
 #ifndef SERVERQUANT_GEMM_F32_H
 #define SERVERQUANT_GEMM_F32_H
 
 #include <stdint.h>
+
+#include "serverquant/bounds.h"
 
 /* One output tile: m rows x n columns, m <= mr, n <= nr of the row; k = taps * kc.
  * Reads of B run up to a whole vector: at most 60 bytes past its n columns. */
@@ -22,9 +24,9 @@ typedef struct sq_f32_tile {
     int64_t ldc;
     int32_t m, n;
     int32_t accumulate;     /* 1: acc starts from c, a later block of K */
-    int32_t relu;           /* with the last block of K only */
-    const float* row_bias;  /* m values, likewise; NULL: none */
-    const float* col_bias;  /* n values, likewise; NULL: none */
+    const sq_bounds* bounds; /* with the last block of K only; NULL: none */
+    const float* row_bias;  /* m values, likewise */
+    const float* col_bias;  /* n values, likewise */
 } sq_f32_tile;
 
 typedef struct sq_gemm_f32_row {
@@ -48,7 +50,7 @@ typedef struct sq_gemm_f32_job {
     const float* a;
     int64_t m, lda;
     const float* bias;
-    int32_t relu;
+    const sq_bounds* bounds;
     float* out;
     int64_t ldc;
     int64_t team;

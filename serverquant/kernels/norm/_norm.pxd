@@ -1,12 +1,13 @@
 """Normalisation of floats: see norm.h for the formulas."""
+from serverquant.kernels._bounds cimport sq_bounds
 
 # alpha and beta [channels] of a SpatialBN in test mode.
 cdef void fold_norm(const float* scale, const float* bias, const float* mean, const float* var, float epsilon,
                     long long channels, float* alpha, float* beta) noexcept nogil
 
-# x, y: (outer, channels, inner). inner = 1 is NHWC with outer = all pixels. y may be x. relu: negative values become 0.
+# x, y: (outer, channels, inner). inner = 1 is NHWC with outer = all pixels. y may be x. bounds: of y, or NULL.
 cdef void affine_channels(const float* x, float* y, const float* alpha, const float* beta, long long outer,
-                          long long channels, long long inner, bint relu=?) noexcept nogil
+                          long long channels, long long inner, const sq_bounds* bounds=?) noexcept nogil
 
 # sums [rows] of rows of `inner` floats, or of the squares of their distances from centre [i % centres], unless NULL.
 cdef void row_sums(const float* x, const float* centre, long long centres, double* sums, long long rows,

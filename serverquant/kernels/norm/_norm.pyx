@@ -4,8 +4,11 @@ The `py_` functions run the same code on contiguous arrays, for tests and tools.
 Bounds are not checked there in any build: the address of an empty array's first element is taken, never read.
 """
 cimport cython
+from libc.math cimport INFINITY
+
 from serverquant._base._isa cimport level
 from serverquant._base._threads cimport parallel_range, range_fn, team_size
+from serverquant.kernels._bounds cimport read_bounds, sq_bounds
 from serverquant.kernels._rows cimport fill_levels, row_objects, sq_row
 
 cdef extern from "norm.h" nogil:
@@ -19,7 +22,7 @@ cdef extern from "norm.h" nogil:
         const float* beta
         long long channels
         long long inner
-        int relu
+        sq_bounds bounds
 
     enum:
         SQ_NORM_BLOCK
@@ -76,7 +79,7 @@ cdef void fold_norm(const float* scale, const float* bias, const float* mean, co
 
 
 cdef void affine_channels(const float* x, float* y, const float* alpha, const float* beta, long long outer,
-                          long long channels, long long inner, bint relu=False) noexcept nogil:
+                          long long channels, long long inner, const sq_bounds* bounds=NULL) noexcept nogil:
     cdef sq_affine_job job
     cdef int team = team_size(outer * channels * inner)
     job.x = x
@@ -85,7 +88,9 @@ cdef void affine_channels(const float* x, float* y, const float* alpha, const fl
     job.beta = beta
     job.channels = channels
     job.inner = inner
-    job.relu = relu
+    job.bounds.lo, job.bounds.hi = -INFINITY, INFINITY
+    if bounds != NULL:
+        job.bounds = bounds[0]
     if inner == 1:
         parallel_range(NHWC[level()], &job, outer, 1, team)
     else:
@@ -135,8 +140,10 @@ def py_fold_norm(const float[::1] scale, const float[::1] bias, const float[::1]
 
 @cython.boundscheck(False)
 def py_affine_channels(const float[:, :, ::1] x, float[:, :, ::1] y, const float[::1] alpha,
-                       const float[::1] beta, bint relu=False) -> None:
-    affine_channels(&x[0, 0, 0], &y[0, 0, 0], &alpha[0], &beta[0], x.shape[0], x.shape[1], x.shape[2], relu)
+                       const float[::1] beta, bounds=None) -> None:
+    cdef sq_bounds within = read_bounds(bounds)
+    affine_channels(&x[0, 0, 0], &y[0, 0, 0], &alpha[0], &beta[0], x.shape[0], x.shape[1], x.shape[2],
+                    &within)
 
 
 @cython.boundscheck(False)

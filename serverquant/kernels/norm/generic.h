@@ -4,32 +4,24 @@
 
 static void SQ_NAME(affine_nchw_f32)(const void* job, long long begin, long long end) {
     const sq_affine_job j = *(const sq_affine_job*)job;
+    const float lo = j.bounds.lo, hi = j.bounds.hi;
     for (long long plane = begin; plane < end; plane++) {
         const float* x = j.x + plane * j.inner;
         float* y = j.y + plane * j.inner;
         const float alpha = j.alpha[plane % j.channels], beta = j.beta[plane % j.channels];
-        if (j.relu) {
 #pragma GCC ivdep
-            for (long long i = 0; i < j.inner; i++) y[i] = sq_affine_relu(x[i], alpha, beta);
-            continue;
-        }
-#pragma GCC ivdep
-        for (long long i = 0; i < j.inner; i++) y[i] = sq_affine(x[i], alpha, beta);
+        for (long long i = 0; i < j.inner; i++) y[i] = sq_clip(sq_affine(x[i], alpha, beta), lo, hi);
     }
 }
 
 static void SQ_NAME(affine_nhwc_f32)(const void* job, long long begin, long long end) {
     const sq_affine_job j = *(const sq_affine_job*)job;
+    const float lo = j.bounds.lo, hi = j.bounds.hi;
     for (long long pixel = begin; pixel < end; pixel++) {
         const float* x = j.x + pixel * j.channels;
         float* y = j.y + pixel * j.channels;
-        if (j.relu) {
 #pragma GCC ivdep
-            for (long long c = 0; c < j.channels; c++) y[c] = sq_affine_relu(x[c], j.alpha[c], j.beta[c]);
-            continue;
-        }
-#pragma GCC ivdep
-        for (long long c = 0; c < j.channels; c++) y[c] = sq_affine(x[c], j.alpha[c], j.beta[c]);
+        for (long long c = 0; c < j.channels; c++) y[c] = sq_clip(sq_affine(x[c], j.alpha[c], j.beta[c]), lo, hi);
     }
 }
 

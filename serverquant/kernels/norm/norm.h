@@ -2,7 +2,7 @@
  *
  *   affine_nchw_f32   items: planes (image, channel) of `inner` floats; channel = item % channels
  *   affine_nhwc_f32   items: pixels of `channels` floats
- *     y = f32(f32(x * alpha[c]) + beta[c]): two roundings. y may be x.
+ *     y = f32(f32(x * alpha[c]) + beta[c]): two roundings; within the bounds. y may be x.
  *   row_sums_f32      items: rows of `inner` floats; row i belongs to centre i % centres
  *   column_sums_f32   items: blocks of SQ_NORM_BLOCK columns of an image, x [outer][inner][channels]
  *     sums = sum of x (centre NULL), or of f32(x - centre)^2, as double
@@ -20,6 +20,7 @@
 #ifndef SERVERQUANT_NORM_H
 #define SERVERQUANT_NORM_H
 
+#include "serverquant/bounds.h"
 #include "serverquant/rows.h"
 
 enum { SQ_NORM_BLOCK = 64, SQ_NORM_RUN = 1024 };
@@ -31,7 +32,7 @@ typedef struct {
     const float* beta;
     long long channels;
     long long inner;
-    int relu;            /* then y < 0 ? 0 : y */
+    sq_bounds bounds;    /* then y within them */
 } sq_affine_job;
 
 typedef struct {

@@ -12,11 +12,6 @@ SQ_INLINE float sq_affine(float x, float alpha, float beta) {
     return product + beta;
 }
 
-SQ_INLINE float sq_affine_relu(float x, float alpha, float beta) {
-    const float y = sq_affine(x, alpha, beta);
-    return y < 0.0f ? 0.0f : y;
-}
-
 /* s^-beta. 3/4, 1/2 and 1, which nets have, take roots. */
 SQ_INLINE float sq_negative_power(float s, float beta) {
     if (beta == 0.75f) return 1.0f / (sqrtf(s) * sqrtf(sqrtf(s)));

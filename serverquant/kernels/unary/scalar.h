@@ -5,13 +5,9 @@
 #include <math.h>
 #include <stdint.h>
 
+#include "serverquant/bounds.h"
 #include "serverquant/elementary.h"
 #include "serverquant/rows.h"
-
-SQ_INLINE float sq_clip(float x, float lo, float hi) {
-    x = x < lo ? lo : x;
-    return x > hi ? hi : x;
-}
 
 SQ_INLINE float sq_logit(float x, float eps) {
     x = sq_clip(x, eps, 1.0f - eps);

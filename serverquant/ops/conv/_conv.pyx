@@ -3,6 +3,7 @@ from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
 
 from serverquant._base._threads cimport parallel_range, team_size
 from serverquant.blobs._blob cimport SQ_ERROR, SQ_OK, SQ_PREPARE, sq_step, sq_tensor
+from serverquant.kernels._bounds cimport read_bounds, sq_bounds
 from serverquant.kernels.conv._conv cimport Geometry, conv_scratch_bytes, conv_u8, sq_conv_geometry
 from serverquant.kernels.conv_f32._conv_f32 cimport ConvF32, conv_f32, conv_f32_scratch, conv_f32_work, sq_conv_f32
 from serverquant.kernels.gemm._gemm cimport gemm_team, sq_epilogue
@@ -31,7 +32,7 @@ cdef extern from "pairs.h" nogil:
 
 cdef struct FloatConv:
     sq_conv_f32 conv
-    bint relu
+    sq_bounds bounds
     const sq_packed_f32* weight     # NULL: nothing was packed yet
     unsigned long long version
 
@@ -50,15 +51,15 @@ cdef int run_float(sq_step* s) noexcept nogil:
     scratch = s.scratch(s, conv_f32_scratch(&c.conv, team))
     if scratch == NULL:
         return fail(s, "no memory for the convolution's scratch")
-    conv_f32(&c.conv, c.weight, <const float*>s.in_[0].data, bias, c.relu, <float*>s.out[0].data, scratch, team)
+    conv_f32(&c.conv, c.weight, <const float*>s.in_[0].data, bias, &c.bounds, <float*>s.out[0].data, scratch, team)
     return SQ_OK
 
 
-def float_step(ConvF32 conv, *, bint relu=False) -> Step:
-    """Y = convolution of X, floats, then max(Y, 0) with `relu`; prepare with `set_float_weight`."""
+def float_step(ConvF32 conv, *, bounds=None) -> Step:
+    """Y = convolution of X, floats, within the bounds (lo, hi); prepare with `set_float_weight`."""
     cdef Step step = Step()
     cdef FloatConv* c = <FloatConv*>step.new_context(sizeof(FloatConv))
-    c.conv, c.relu = conv.raw, relu
+    c.conv, c.bounds = conv.raw, read_bounds(bounds)
     step.c.run = run_float
     step.c.rows = 1
     step.kernel = conv.kernel
@@ -120,7 +121,7 @@ cdef int find_range(sq_step* s, Int8Conv* c, float* lo, float* hi) noexcept nogi
         return fail(s, "no memory for a float convolution, which an output without Y_scale needs")
     fx, fy = <float*>scratch, <float*>(scratch + room(x.shape.size * 4))
     dequantize_u8(<const uint8_t*>x.data, fx, x.shape.size, x.scale, x.zero_point)
-    conv_f32(&c.floats, c.float_weight, fx, bias, False, fy, <char*>fy + room(outputs * 4), team)
+    conv_f32(&c.floats, c.float_weight, fx, bias, NULL, fy, <char*>fy + room(outputs * 4), team)
     min_max(fy, outputs, lo, hi)
     return SQ_OK
 

@@ -10,7 +10,7 @@ from serverquant.blobs.spec import Spec
 from serverquant.kernels._window import Window
 from serverquant.kernels.conv_f32._conv_f32 import ConvF32
 from serverquant.kernels.gemm_f32._gemm_f32 import PackedWeightF32, unpack
-from serverquant.ops._relu import TakesRelu
+from serverquant.ops._bounds import RELU, TakesBounds
 from serverquant.ops._window import read_window, split_dims
 from serverquant.ops.conv import _conv
 from serverquant.ops.conv.schema import check_group
@@ -33,7 +33,7 @@ def packed_f32(blob: Blob, conv: ConvF32) -> PackedWeightF32:
 
 
 @register("Conv", "Conv1D", "Conv2D", "Conv3D", "ConvRelu")
-class Conv(TakesRelu):
+class Conv(TakesBounds):
     """Y = convolution of X with the filter, + bias. All float, NCHW or NHWC, one to three spatial dimensions."""
 
     takes = "float"
@@ -41,11 +41,11 @@ class Conv(TakesRelu):
 
     def setup(self) -> None:
         self.window, self.group = read_window(self), check_group(self)
-        self.relu = self.type == "ConvRelu"
+        self.bounds = RELU if self.type == "ConvRelu" else None
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
         conv = float_conv(self, ins)
-        step = _conv.float_step(conv, relu=self.relu)
+        step = _conv.float_step(conv, bounds=self.bounds)
         step.prepare = partial(self.prepare, step, conv)
         return step
 

@@ -3,6 +3,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from serverquant._base._threads cimport team_size
 from serverquant.blobs._blob cimport SQ_ERROR, SQ_INT8, SQ_OK, SQ_PREPARE, sq_step, sq_tensor
+from serverquant.kernels._bounds cimport read_bounds, sq_bounds
 from serverquant.kernels.gemm._gemm cimport gemm_u8
 from serverquant.kernels.gemm_f32._gemm_f32 cimport PackedWeightF32, gemm_f32, sq_packed_f32
 from serverquant.kernels.quantize._quantize cimport dequantize_u8
@@ -23,14 +24,14 @@ from serverquant.runtime._plan cimport Step, fail
 
 cdef struct FloatFC:
     int64_t n, k
-    bint relu
+    sq_bounds bounds
     const sq_packed_f32* weight     # NULL: nothing was packed yet
     unsigned long long version
 
 
 cdef void multiply(const sq_packed_f32* weight, const float* x, const float* bias, float* y, int64_t rows, int64_t n,
-                   int64_t k, bint relu) noexcept nogil:
-    gemm_f32(weight, 0, x, rows, k, bias, relu, y, n, team_size(rows * n * k))
+                   int64_t k, const sq_bounds* bounds) noexcept nogil:
+    gemm_f32(weight, 0, x, rows, k, bias, bounds, y, n, team_size(rows * n * k))
 
 
 cdef int run_float(sq_step* s) noexcept nogil:
@@ -39,15 +40,15 @@ cdef int run_float(sq_step* s) noexcept nogil:
         return SQ_PREPARE
     if s.out[0].shape.size:
         multiply(c.weight, <float*>s.in_[0].data, <float*>s.in_[2].data, <float*>s.out[0].data,
-                 s.out[0].shape.size // c.n, c.n, c.k, c.relu)
+                 s.out[0].shape.size // c.n, c.n, c.k, &c.bounds)
     return SQ_OK
 
 
-def float_step(int64_t n, int64_t k, *, bint batched, bint relu=False) -> Step:
-    """Y = X W^T + b, then max(Y, 0) with `relu`; prepare with `set_float_weight`. batched: X's first dim is a batch."""
+def float_step(int64_t n, int64_t k, *, bint batched, bounds=None) -> Step:
+    """Y = X W^T + b, within the bounds (lo, hi); prepare with `set_float_weight`. batched: X's first dim is a batch."""
     cdef Step step = Step()
     cdef FloatFC* c = <FloatFC*>step.new_context(sizeof(FloatFC))
-    c.n, c.k, c.relu = n, k, relu
+    c.n, c.k, c.bounds = n, k, read_bounds(bounds)
     step.c.run = run_float
     step.c.rows = batched
     step.kernel = "gemm_f32"
@@ -118,7 +119,7 @@ cdef void choose_output(sq_step* s, Int8FC* c, const Scratch* at, float sx, int 
         if s.in_[0].shape.kind == SQ_INT8:
             dequantize_u8(<const uint8_t*>s.in_[0].data, at.floats, rows * c.k, sx, zx)
             x = at.floats
-        multiply(c.float_weight, x, <const float*>s.in_[2].data, at.values, rows, c.n, c.k, False)
+        multiply(c.float_weight, x, <const float*>s.in_[2].data, at.values, rows, c.n, c.k, NULL)
     of_output(&c.rule, at.values, rows * c.n, sy, zy)
     c.x_scale[0], c.y_scale[0], c.y_zero_point[0] = sx, sy[0], zy[0]
     c.known[0] = True

@@ -10,7 +10,7 @@ import numpy as np
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import Spec
 from serverquant.kernels.gemm_f32._gemm_f32 import PackedWeightF32, pack, unpack
-from serverquant.ops._relu import TakesRelu
+from serverquant.ops._bounds import TakesBounds
 from serverquant.ops.fc import _fc
 from serverquant.ops.fc.schema import TURNED, weight_matrix
 from serverquant.runtime._plan import Step
@@ -28,7 +28,7 @@ def _packed(blob: Blob, key: Hashable, how: Callable[[np.ndarray], PackedWeightF
 
 
 @register("FC", "FCTransposed")
-class FC(TakesRelu):
+class FC(TakesBounds):
     """Y = X W^T + b, or X W + b, all float."""
 
     takes = "float"
@@ -37,7 +37,7 @@ class FC(TakesRelu):
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
         n, k = weight_matrix(self, ins[1].dims)
         batched = axis_of(self.args.axis, ins[0].ndim, extra=1) > 0
-        step = _fc.float_step(n, k, batched=batched, relu=self.relu)
+        step = _fc.float_step(n, k, batched=batched, bounds=self.bounds)
         step.prepare = partial(self.prepare, step, n, k)
         return step
 

@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
 from serverquant.blobs._blob cimport SQ_OK, sq_step, sq_tensor
+from serverquant.kernels._bounds cimport read_bounds, sq_bounds
 from serverquant.kernels.norm._norm cimport affine_channels, fold_norm, local_response, row_norm
 from serverquant.kernels.softmax._softmax cimport softmax_f32
 from serverquant.runtime._plan cimport Step, fail
@@ -11,7 +12,7 @@ from serverquant.runtime._plan cimport Step, fail
 cdef struct SpatialBN:
     int64_t channels, inner
     float epsilon
-    bint relu
+    sq_bounds bounds
 
 cdef int run_spatial_bn(sq_step* s) noexcept nogil:
     cdef SpatialBN* c = <SpatialBN*>s.ctx
@@ -23,15 +24,15 @@ cdef int run_spatial_bn(sq_step* s) noexcept nogil:
     fold_norm(<float*>s.in_[1].data, <float*>s.in_[2].data, <float*>s.in_[3].data, <float*>s.in_[4].data, c.epsilon,
               c.channels, alpha, alpha + c.channels)
     affine_channels(<float*>s.in_[0].data, <float*>s.out[0].data, alpha, alpha + c.channels,
-                    s.in_[0].shape.size // block if block else 0, c.channels, c.inner, c.relu)
+                    s.in_[0].shape.size // block if block else 0, c.channels, c.inner, &c.bounds)
     return SQ_OK
 
 
-def spatial_bn_step(int axis, int64_t channels, int64_t inner, float epsilon, *, bint relu=False) -> Step:
-    """X is (outer, channels, inner). relu: negative outputs become 0."""
+def spatial_bn_step(int axis, int64_t channels, int64_t inner, float epsilon, *, bounds=None) -> Step:
+    """X is (outer, channels, inner). bounds: (lo, hi) of Y."""
     cdef Step step = Step()
     cdef SpatialBN* c = <SpatialBN*>step.new_context(sizeof(SpatialBN))
-    c.channels, c.inner, c.epsilon, c.relu = channels, inner, epsilon, relu
+    c.channels, c.inner, c.epsilon, c.bounds = channels, inner, epsilon, read_bounds(bounds)
     step.c.run = run_spatial_bn
     step.c.rows = 1 if axis > 0 else 0
     step.kernel = "affine_channels"

@@ -9,7 +9,7 @@ import numpy as np
 from serverquant._base.errors import ArgumentError
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import Spec
-from serverquant.ops._relu import TakesRelu
+from serverquant.ops._bounds import TakesBounds
 from serverquant.ops._window import read_order
 from serverquant.ops.norm import _moments, _norm
 from serverquant.ops.norm.schema import channel_axis
@@ -20,7 +20,7 @@ from serverquant.runtime.schema import axis_of
 
 
 @register("SpatialBN")
-class SpatialBN(TakesRelu):
+class SpatialBN(TakesBounds):
     """Y = X * alpha + beta with fixed statistics (is_test=1), or with those of the batch."""
 
     takes = "float"
@@ -53,7 +53,7 @@ class SpatialBN(TakesRelu):
         channels = ins[0].dims[axis]
         if self.args.is_test:
             inner = math.prod(ins[0].dims[axis + 1 :])
-            return _norm.spatial_bn_step(axis, channels, inner, self.args.epsilon, relu=self.relu)
+            return _norm.spatial_bn_step(axis, channels, inner, self.args.epsilon, bounds=self.bounds)
         inner = math.prod(ins[0].dims[1:]) // channels
         batches = max(self.args.num_batches, 1)
         return _moments.training_step(
