@@ -14,20 +14,23 @@ SQ_INLINE __m128i sq_bytes_avx2(int bits, const uint8_t* from) {
     return _mm_and_si128(x, _mm_set1_epi8(3));
 }
 
-SQ_INLINE void sq_unpack_avx2(int bits, const uint8_t* from, float* to) {
+/* Values of `bits` bits from the first of `from` on, as floats: 16 of them. */
+SQ_INLINE void sq_unpack_avx2(int bits, const uint8_t* from, __m256* to) {
     if (bits == 32) {
-        memcpy(to, from, SQ_BAGS_BLOCK * 4);
-        return;
+        to[0] = _mm256_loadu_ps((const float*)from), to[1] = _mm256_loadu_ps((const float*)from + 8);
+    } else if (bits == 16) {
+        to[0] = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)from));
+        to[1] = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)from + 1));
+    } else {
+        const __m128i bytes = sq_bytes_avx2(bits, from);
+        to[0] = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
+        to[1] = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8)));
     }
-    if (bits == 16) {
-        for (int c = 0; c < SQ_BAGS_BLOCK; c += 8)
-            _mm256_storeu_ps(to + c, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(from + 2 * c))));
-        return;
-    }
-    for (int part = 0; part < SQ_BAGS_BLOCK / 16; part++) {
-        const __m128i bytes = sq_bytes_avx2(bits, from + part * 2 * bits);
-        const __m256i low = _mm256_cvtepu8_epi32(bytes), high = _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8));
-        _mm256_storeu_ps(to + 16 * part, _mm256_cvtepi32_ps(low));
-        _mm256_storeu_ps(to + 16 * part + 8, _mm256_cvtepi32_ps(high));
-    }
+}
+
+SQ_INLINE void sq_two_halves_avx2(const uint8_t* from, float* scale, float* bias) {
+    int32_t both;
+    memcpy(&both, from, 4);
+    const __m128 two = _mm_cvtph_ps(_mm_cvtsi32_si128(both));
+    *scale = _mm_cvtss_f32(two), *bias = _mm_cvtss_f32(_mm_movehdup_ps(two));
 }

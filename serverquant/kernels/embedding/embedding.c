@@ -5,10 +5,10 @@
 #include "../../_base/isa.h"
 #include "scalar.h"
 
-/* Values of `bits` bits as floats, SQ_BAGS_BLOCK of them. */
+/* 16 values of `bits` bits as floats. */
 SQ_INLINE void sq_unpack_scalar(int bits, const uint8_t* from, float* to) {
     const int each = bits <= 8 ? 8 / bits : 1, mask = (1 << (bits & 15)) - 1;
-    for (int c = 0; c < SQ_BAGS_BLOCK; c++)
+    for (int c = 0; c < 16; c++)
         to[c] = bits == 32   ? ((const float*)from)[c]
                 : bits == 16 ? sq_from_half(((const uint16_t*)from)[c])
                              : (float)(from[c / each] >> c % each * bits & mask);
@@ -16,6 +16,13 @@ SQ_INLINE void sq_unpack_scalar(int bits, const uint8_t* from, float* to) {
 
 #define SQ_SUFFIX scalar
 #define SQ_UNPACK sq_unpack_scalar
+#define SQ_TWO_HALVES sq_two_halves_scalar
+#define SQ_V float
+#define SQ_V_SET(x) (x)
+#define SQ_V_ADD(a, b) ((a) + (b))
+#define SQ_V_MUL(a, b) ((a) * (b))
+#define SQ_V_FMA(a, b, c) fmaf(a, b, c)
+#define SQ_V_STORE(p, v) (*(p) = (v))
 #include "generic.h"
 
 #if SQ_X86
@@ -23,6 +30,13 @@ SQ_TARGET_AVX2_BEGIN
 #include "avx2.h"
 #define SQ_SUFFIX avx2
 #define SQ_UNPACK sq_unpack_avx2
+#define SQ_TWO_HALVES sq_two_halves_avx2
+#define SQ_V __m256
+#define SQ_V_SET _mm256_set1_ps
+#define SQ_V_ADD _mm256_add_ps
+#define SQ_V_MUL _mm256_mul_ps
+#define SQ_V_FMA _mm256_fmadd_ps
+#define SQ_V_STORE _mm256_storeu_ps
 #include "generic.h"
 SQ_TARGET_END
 
@@ -30,6 +44,13 @@ SQ_TARGET_AVX512VNNI_BEGIN
 #include "avx512vnni.h"
 #define SQ_SUFFIX avx512vnni
 #define SQ_UNPACK sq_unpack_avx512vnni
+#define SQ_TWO_HALVES sq_two_halves_avx512vnni
+#define SQ_V __m512
+#define SQ_V_SET _mm512_set1_ps
+#define SQ_V_ADD _mm512_add_ps
+#define SQ_V_MUL _mm512_mul_ps
+#define SQ_V_FMA _mm512_fmadd_ps
+#define SQ_V_STORE _mm512_storeu_ps
 #include "generic.h"
 SQ_TARGET_END
 #endif

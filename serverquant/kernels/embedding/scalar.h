@@ -26,12 +26,16 @@ SQ_INLINE const uint8_t* sq_bags_tail(const sq_bags_job* j, const uint8_t* row, 
     return row + j->columns * bits / 8;
 }
 
+/* Scale and bias behind the values, in half precision. */
+SQ_INLINE void sq_two_halves_scalar(const uint8_t* from, float* scale, float* bias) {
+    uint16_t halves[2];
+    memcpy(halves, from, 4);
+    *scale = sq_from_half(halves[0]), *bias = sq_from_half(halves[1]);
+}
+
+/* Scale and bias of a row of bytes. */
 SQ_INLINE void sq_bags_params(const sq_bags_job* j, int64_t row, const uint8_t* at, int bits, float* scale, float* bias) {
-    if (bits < 8) {
-        uint16_t halves[2];
-        memcpy(halves, sq_bags_tail(j, at, bits), 4);
-        *scale = sq_from_half(halves[0]), *bias = sq_from_half(halves[1]);
-    } else if (j->apart) {
+    if (j->apart) {
         *scale = j->apart[2 * row], *bias = j->apart[2 * row + 1];
     } else {
         memcpy(scale, sq_bags_tail(j, at, 8), 4);
