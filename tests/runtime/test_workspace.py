@@ -236,9 +236,10 @@ def test_blobs_travel_as_messages():
 
 def test_an_object_is_the_current_workspace_inside():
     space, before = Workspace(), workspace.CurrentWorkspace()
-    with pytest.raises(ZeroDivisionError), workspace.inside(space):
+    with workspace.inside(space):
         workspace.FeedBlob("only_inside", np.zeros(1, np.float32))
         assert "only_inside" in space
+    with pytest.raises(ZeroDivisionError), workspace.inside(space):
         raise ZeroDivisionError
     assert workspace.CurrentWorkspace() == before
     assert not workspace.HasBlob("only_inside")
