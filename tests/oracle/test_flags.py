@@ -48,13 +48,18 @@ def test_flags(flags: list[str], families: str, restored: None) -> None:
     line = [f"--caffe2_dnnlowp_{flag}" for flag in flags]
     workspace.GlobalInit(["", *line])
     cases = [case for case in run.chosen(families) if not case.error and not has_strings(case)]
-    oracle = Oracle()
-    oracle.process = real_caffe2.Caffe2(1, line)
-    wrong = []
+    oracle, wrong, answered = Oracle(), [], 0
     for case in random.Random(1).sample(cases, min(CASES, len(cases))):
-        for want, got in zip(oracle.run(case), run.run_steps(case), strict=True):
+        oracle.process = oracle.process or real_caffe2.Caffe2(1, line)
+        try:
+            answers = oracle.run(case)
+        except RuntimeError:  # p99 of values far from zero takes all memory
+            continue
+        answered += 1
+        for want, got in zip(answers, run.run_steps(case), strict=True):
             for name, value in want.items():
                 if why := corpus.compare(value, got[name], case.compare[name]):
                     wrong.append(f"{case.id} {name}: {why}")
     oracle.close()
     assert not wrong
+    assert answered > len(cases[:CASES]) // 2
