@@ -147,7 +147,9 @@ cdef _fill(PackedWeight packed, weights, int taps, int row_index):
     cdef sq_packed* raw = &packed.raw
     cdef int64_t[4] sizes
     packed.row, packed.isa = row.name.decode(), _isa.NAMES[row.isa]
-    packed.merged = _merge(packed.groups, packed.n, row.lanes)
+    # Merged groups have weights of value 0 between them, which are stored as the zero point: it must be an int8 itself.
+    storable = not packed.zero_points.size or packed.zero_points.max() <= 127
+    packed.merged = _merge(packed.groups, packed.n, row.lanes) if storable else 1
     if packed.merged > 1:
         weights = _merge_weights(weights, packed.zero_points, packed.groups, packed.merged, taps)
     cdef int channels = packed.k // taps * packed.merged

@@ -121,7 +121,7 @@ def read_options(op: Operator, relu: bool = False, most_bits: int = 8) -> Option
     return Options(
         activation_precision=_bits(op, "activation_precision", most_bits),
         weight_precision=_bits(op, "weight_precision", most_bits),
-        eltwise_precision=_bits(op, "eltwise_quantization_precision", 16),
+        eltwise_precision=_bits(op, "eltwise_quantization_precision", 30),
         symmetric_activations=_value(op, "preserve_activation_sparsity"),
         symmetric_weights=_value(op, "preserve_weight_sparsity"),
         power_of_two=_value(op, "force_scale_power_of_two"),
