@@ -68,7 +68,11 @@ def test_bounds_are_absorbed(op_type, in_place, behind):
     feeds = {"X": x, **FEEDS[op_type]}
     out = "Y" if in_place else "Z"
     layer = core.CreateOperator(op_type, list(feeds), ["Y"], **ARGS[op_type])
-    ops = [layer, core.CreateOperator(behind[0], ["Y"], [out], **behind[1]), core.CreateOperator("Copy", [out], ["end"])]
+    ops = [
+        layer,
+        core.CreateOperator(behind[0], ["Y"], [out], **behind[1]),
+        core.CreateOperator("Copy", [out], ["end"]),
+    ]
     types, planned, simple = outputs(ops, feeds, ["end"])
     assert types == [op_type, "Copy"]
     assert planned == simple
@@ -92,9 +96,7 @@ def test_what_others_read_stays(behind, results):
     assert planned == simple
 
 
-@pytest.mark.parametrize(
-    "name", ["mobilenet_v2_quarter", pytest.param("mobilenet_v2_recipe", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("name", ["mobilenet_v2_quarter", pytest.param("mobilenet_v2_recipe", marks=pytest.mark.slow)])
 def test_mobilenet(name):
     """Every Clip goes into the convolution before it."""
     case = cases.case(name)

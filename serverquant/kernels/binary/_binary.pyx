@@ -14,21 +14,11 @@ cdef extern from "binary.h" nogil:
     const sq_row* sq_binary_rows
     const int sq_binary_row_count
 
-    ctypedef struct sq_binary_job:
-        const void* a
-        const void* b
-        void* y
-        int ndim
-        int64_t* dims
-        int64_t* a_strides
-        int64_t* b_strides
-
     ctypedef struct sq_fold_job:
         const void* const* inputs
         int count
         void* y
 
-    void sq_collapse(sq_binary_job* job)
 
 # Inner borders of ranges: whole cache lines of bytes.
 cdef enum:
@@ -51,24 +41,31 @@ cdef void binary(const Kernel* f, const void* a, const void* b, void* y, long lo
     binary_strided(f, a, &one, b, &one, y, 1, &dim)
 
 
+cdef void set_grid(sq_binary_job* grid, int ndim, const int64_t* dims, const int64_t* a_strides,
+                   const int64_t* b_strides) noexcept nogil:
+    cdef int d
+    grid.ndim = ndim
+    for d in range(ndim):
+        grid.dims[d], grid.a_strides[d], grid.b_strides[d] = dims[d], a_strides[d], b_strides[d]
+    sq_collapse(grid)
+
+
+cdef void binary_grid(const Kernel* f, const sq_binary_job* grid, long long n) noexcept nogil:
+    parallel_range(f.rows[level()], grid, n, ALIGN, team_size(n * f.work))
+
+
 cdef void binary_strided(const Kernel* f, const void* a, const int64_t* a_strides, const void* b,
                          const int64_t* b_strides, void* y, int ndim, const int64_t* dims) noexcept nogil:
-    cdef sq_binary_job job
+    cdef sq_binary_job grid
     cdef long long n = 1
     cdef int d
-    job.a = a
-    job.b = b
-    job.y = y
-    job.ndim = ndim
     for d in range(ndim):
-        job.dims[d] = dims[d]
-        job.a_strides[d] = a_strides[d]
-        job.b_strides[d] = b_strides[d]
         n *= dims[d]
     if n == 0:
         return
-    sq_collapse(&job)
-    parallel_range(f.rows[level()], &job, n, ALIGN, team_size(n * f.work))
+    set_grid(&grid, ndim, dims, a_strides, b_strides)
+    grid.a, grid.b, grid.y = a, b, y
+    binary_grid(f, &grid, n)
 
 
 cdef void binary_middle(const Kernel* f, const void* a, const void* b, void* y, long long pre, long long mid,

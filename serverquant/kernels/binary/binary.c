@@ -45,10 +45,7 @@ void sq_collapse(sq_binary_job* job) {
             job->b_strides[kept - 1] = job->b_strides[kept];
         }
     }
-    if (kept == 0) { /* one element */
-        job->dims[0] = 1;
-        job->a_strides[0] = job->b_strides[0] = 0;
-        kept = 1;
-    }
+    if (job->ndim == 0) job->a_strides[0] = job->b_strides[0] = 0;
+    if (kept == 0) job->dims[0] = kept = 1; /* one element */
     job->ndim = kept;
 }

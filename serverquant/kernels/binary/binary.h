@@ -29,7 +29,7 @@ typedef struct {
     void* y;
 } sq_fold_job;
 
-/* Joins neighbouring dims that both inputs walk in one stride, and drops dims of 1. */
+/* Joins neighbouring dims that both inputs walk in one stride, and drops dims of 1, but for the only one. */
 void sq_collapse(sq_binary_job* job);
 
 extern const sq_row sq_binary_rows[];

@@ -3,6 +3,11 @@
  */
 #define SQ_NAME(op) SQ_CONCAT(sq_##op, SQ_SUFFIX)
 
+/* A call: then the common case needs no frame, and a loop is there once. */
+#ifndef SQ_APART
+#define SQ_APART __attribute__((noinline))
+#endif
+
 /* Elements handled at a time: they stay in the first cache. */
 #define SQ_BLOCK 1024
 
@@ -23,39 +28,54 @@ SQ_SPREAD(int64_t)
 SQ_SPREAD(uint64_t)
 #undef SQ_SPREAD
 
-/* One row of the grid, then all rows of a range. */
-#define SQ_BINARY(op, from, to, value)                                                                  \
-    static void SQ_NAME(op##_run)(const from* a, int64_t a_stride, const from* b, int64_t b_stride, to* y, \
-                                  int64_t n) {                                                          \
-        from a_row[SQ_BLOCK], b_row[SQ_BLOCK];                                                          \
-        for (int64_t at = 0; at < n; at += SQ_BLOCK) {                                                  \
-            const int64_t count = n - at < SQ_BLOCK ? n - at : SQ_BLOCK;                                \
-            const from* pa = SQ_NAME(spread_##from)(a + at * a_stride, a_stride, count, a_row);         \
-            const from* pb = SQ_NAME(spread_##from)(b + at * b_stride, b_stride, count, b_row);         \
-            to* py = y + at;                                                                            \
-            _Pragma("GCC ivdep") for (int64_t i = 0; i < count; i++) {                                  \
-                const from a = pa[i], b = pb[i];                                                        \
-                py[i] = (to)(value);                                                                    \
-            }                                                                                           \
-        }                                                                                               \
-    }                                                                                                   \
-    static void SQ_NAME(op)(const void* job, long long begin, long long end) {                          \
-        const sq_binary_job* j = job;                                                                   \
-        const int last = j->ndim - 1;                                                                   \
-        while (begin < end) {                                                                           \
-            int64_t a = 0, b = 0, rest = begin / j->dims[last], within = begin % j->dims[last];         \
-            for (int d = last - 1; d >= 0; d--) {                                                       \
-                a += rest % j->dims[d] * j->a_strides[d];                                               \
-                b += rest % j->dims[d] * j->b_strides[d];                                               \
-                rest /= j->dims[d];                                                                     \
-            }                                                                                           \
-            int64_t n = j->dims[last] - within;                                                         \
-            n = n < end - begin ? n : end - begin;                                                      \
-            SQ_NAME(op##_run)((const from*)j->a + a + within * j->a_strides[last], j->a_strides[last],  \
-                              (const from*)j->b + b + within * j->b_strides[last], j->b_strides[last],  \
-                              (to*)j->y + begin, n);                                                    \
-            begin += n;                                                                                 \
-        }                                                                                               \
+/* Elements side by side, then a row of the grid, then all rows of a range. */
+#define SQ_BINARY(op, from, to, value)                                                                                 \
+    static SQ_APART void SQ_NAME(op##_dense)(const from* pa, const from* pb, to* py, int64_t n) {                      \
+        _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                         \
+            const from a = pa[i], b = pb[i];                                                                           \
+            py[i] = (to)(value);                                                                                       \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static SQ_APART void SQ_NAME(op##_spread)(const from* a, int64_t a_stride, const from* b, int64_t b_stride, to* y, \
+                                              int64_t n) {                                                             \
+        from a_row[SQ_BLOCK], b_row[SQ_BLOCK];                                                                         \
+        for (int64_t at = 0; at < n; at += SQ_BLOCK) {                                                                 \
+            const int64_t count = n - at < SQ_BLOCK ? n - at : SQ_BLOCK;                                               \
+            const from* pa = SQ_NAME(spread_##from)(a + at * a_stride, a_stride, count, a_row);                        \
+            const from* pb = SQ_NAME(spread_##from)(b + at * b_stride, b_stride, count, b_row);                        \
+            SQ_NAME(op##_dense)(pa, pb, y + at, count);                                                                \
+        }                                                                                                              \
+    }                                                                                                                  \
+    SQ_INLINE void SQ_NAME(op##_row)(const sq_binary_job* j, int64_t a, int64_t b, int64_t y, int64_t n) {             \
+        const int last = j->ndim - 1;                                                                                  \
+        const from* pa = (const from*)j->a + a;                                                                        \
+        const from* pb = (const from*)j->b + b;                                                                        \
+        if (j->a_strides[last] == 1 && j->b_strides[last] == 1)                                                        \
+            SQ_NAME(op##_dense)(pa, pb, (to*)j->y + y, n);                                                             \
+        else                                                                                                           \
+            SQ_NAME(op##_spread)(pa, j->a_strides[last], pb, j->b_strides[last], (to*)j->y + y, n);                    \
+    }                                                                                                                  \
+    static SQ_APART void SQ_NAME(op##_rows)(const sq_binary_job* j, long long begin, long long end) {                  \
+        const int last = j->ndim - 1;                                                                                  \
+        while (begin < end) {                                                                                          \
+            int64_t a = 0, b = 0, rest = begin / j->dims[last], within = begin % j->dims[last];                        \
+            for (int d = last - 1; d >= 0; d--) {                                                                      \
+                a += rest % j->dims[d] * j->a_strides[d];                                                              \
+                b += rest % j->dims[d] * j->b_strides[d];                                                              \
+                rest /= j->dims[d];                                                                                    \
+            }                                                                                                          \
+            int64_t n = j->dims[last] - within;                                                                        \
+            n = n < end - begin ? n : end - begin;                                                                     \
+            SQ_NAME(op##_row)(j, a + within * j->a_strides[last], b + within * j->b_strides[last], begin, n);          \
+            begin += n;                                                                                                \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void SQ_NAME(op)(const void* job, long long begin, long long end) {                                         \
+        const sq_binary_job* j = job;                                                                                  \
+        if (j->ndim > 1)                                                                                               \
+            SQ_NAME(op##_rows)(j, begin, end);                                                                         \
+        else                                                                                                           \
+            SQ_NAME(op##_row)(j, begin * j->a_strides[0], begin * j->b_strides[0], begin, end - begin);                \
     }
 
 #define SQ_FOLD(op, type, step, finish)                                                                 \

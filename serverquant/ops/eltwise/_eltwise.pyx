@@ -2,7 +2,16 @@
 from libc.stdint cimport int32_t, int64_t
 
 from serverquant.blobs._blob cimport SQ_OK, sq_step, sq_tensor
-from serverquant.kernels.binary._binary cimport Kernel, binary_strided, find_kernel, fold
+from serverquant.kernels.binary._binary cimport (
+    SQ_MAX_DIMS,
+    Kernel,
+    binary_grid,
+    binary_strided,
+    find_kernel,
+    fold,
+    set_grid,
+    sq_binary_job,
+)
 from serverquant.kernels.norm._norm cimport affine_channels
 from serverquant.runtime._plan cimport Step, fail
 
@@ -10,10 +19,8 @@ from serverquant.runtime._plan cimport Step, fail
 cdef struct Grid:
     Kernel kernel
     bint swapped, no_zeros
-    int ndim
-    int64_t dims[16]            # dims[0] follows from the data
-    int64_t a_strides[16]
-    int64_t b_strides[16]
+    int64_t size, rest          # elements of the output; of them, those of an item of dims[0]
+    sq_binary_job job
 
 
 cdef int64_t first_zero(const sq_tensor* x) noexcept nogil:
@@ -27,21 +34,18 @@ cdef int64_t first_zero(const sq_tensor* x) noexcept nogil:
 
 cdef int run_grid(sq_step* s) noexcept nogil:
     cdef Grid* c = <Grid*>s.ctx
-    cdef int64_t rest = 1, zero
-    cdef int d
-    for d in range(1, c.ndim):
-        rest *= c.dims[d]
-    if s.out[0].shape.size == 0:
+    cdef int64_t size = s.out[0].shape.size, zero
+    if size == 0:
         return SQ_OK
-    c.dims[0] = s.out[0].shape.size // rest
+    if size != c.size:
+        c.size = size
+        c.job.dims[0] = size // c.rest
     if c.no_zeros:
         zero = first_zero(s.in_[1])
         if zero >= 0:
             return fail(s, "division by zero: element %lld of input 1", zero)
-    if c.swapped:
-        binary_strided(&c.kernel, s.in_[1].data, c.b_strides, s.in_[0].data, c.a_strides, s.out[0].data, c.ndim, c.dims)
-    else:
-        binary_strided(&c.kernel, s.in_[0].data, c.a_strides, s.in_[1].data, c.b_strides, s.out[0].data, c.ndim, c.dims)
+    c.job.a, c.job.b, c.job.y = s.in_[c.swapped].data, s.in_[not c.swapped].data, s.out[0].data
+    binary_grid(&c.kernel, &c.job, size)
     return SQ_OK
 
 
@@ -51,10 +55,17 @@ def grid_step(str kernel, int rows, list dims, list a_strides, list b_strides, b
     no_zeros: an integer b with a 0 is an error."""
     cdef Step step = Step()
     cdef Grid* c = <Grid*>step.new_context(sizeof(Grid))
+    cdef int64_t[3][SQ_MAX_DIMS] grid
+    cdef int i
     find_kernel(&c.kernel, kernel)
-    c.swapped, c.no_zeros, c.ndim = swapped, no_zeros, len(dims)
-    for i in range(c.ndim):
-        c.dims[i], c.a_strides[i], c.b_strides[i] = dims[i], a_strides[i], b_strides[i]
+    c.swapped, c.no_zeros = swapped, no_zeros
+    for i, column in enumerate((dims, b_strides, a_strides) if swapped else (dims, a_strides, b_strides)):
+        for d, value in enumerate(column):
+            grid[i][<int>d] = value
+    set_grid(&c.job, len(dims), grid[0], grid[1], grid[2])
+    c.rest = 1
+    for i in range(1, c.job.ndim):
+        c.rest *= c.job.dims[i]
     step.c.run = run_grid
     step.c.rows = rows
     step.kernel = kernel
