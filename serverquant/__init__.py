@@ -2,6 +2,7 @@
 
     load(init_net, predict_net)    a Predictor: call it with arrays
     workspace, core                Caffe2's Python API
+    quantize, calibrate, compare   from a float net to an int8 one, and what it costs
     register                       decorator: an operator of one's own
     register_native, get_include   operators in C or Cython of an outside package
     Int8                           value of a quantized tensor: data, scale, zero_point
@@ -28,6 +29,9 @@ _PLACES = {
     "Operator": "runtime.operator",
     "PythonOperator": "runtime.operator",
     "options": "runtime.options",
+    "quantize": "quantization.ptq",
+    "calibrate": "quantization.calibrate",
+    "compare": "quantization.compare",
     "observe": "runtime.observe",
     "Profile": "runtime.observe",
     "Int8": "blobs.store",

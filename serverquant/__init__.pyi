@@ -7,6 +7,9 @@ from serverquant._base.errors import ServerquantError as ServerquantError
 from serverquant.blobs.store import Int8 as Int8
 from serverquant.predictor import Predictor as Predictor
 from serverquant.predictor import load as load
+from serverquant.quantization.calibrate import calibrate as calibrate
+from serverquant.quantization.compare import compare as compare
+from serverquant.quantization.ptq import quantize as quantize
 from serverquant.runtime._native import register_native as register_native
 from serverquant.runtime.observe import Profile as Profile
 from serverquant.runtime.observe import observe as observe

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from serverquant import __version__
 from serverquant._base.errors import ServerquantError
 
-VERBS = ("run", "inspect", "explain", "verify", "bench", "ops", "kernels", "convert", "doctor")
+VERBS = ("run", "inspect", "explain", "verify", "bench", "quantize", "compare", "ops", "kernels", "convert", "doctor")
 
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = argparse.ArgumentParser(prog="serverquant", description="Run and look at Caffe2 nets on CPUs.")
+    top = argparse.ArgumentParser(prog="serverquant", description="Run, quantize and look at Caffe2 nets on CPUs.")
     top.add_argument("--version", action="version", version=f"serverquant {__version__}")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb in VERBS:

@@ -94,6 +94,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--spec", metavar="FILE.json", help="feeds as JSON: {name: {path|value|random: ..., size: ...}}")
     group.add_argument("--seed", type=int, default=0, help="of random numbers (default 0)")
+    image_arguments(group)
+
+
+def image_arguments(group: Any) -> None:
+    """The options that say how an image becomes an input."""
     group.add_argument("--size", metavar="HxW", help="resize images")
     group.add_argument("--mean", metavar="M[,M,M]", help="subtracted from pixel * scale, by channel (default 0)")
     group.add_argument("--std", metavar="S[,S,S]", help="divided by, by channel (default 1)")
@@ -104,9 +109,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def from_arguments(args: argparse.Namespace, inputs: Sequence[str]) -> dict[str, Any]:
     """Input name -> value, of what the options say; `inputs` are the net's."""
-    rule = ImageRule(
-        _size(args.size), _floats(args.mean, (0.0,)), _floats(args.std, (1.0,)), args.scale, args.layout, args.color
-    )
+    rule = image_rule(args)
     random = np.random.default_rng(args.seed)
     found: dict[str, Any] = _from_spec(args.spec, rule, random) if args.spec else {}
     parts: dict[str, list[Any]] = {}
@@ -123,6 +126,13 @@ def from_arguments(args: argparse.Namespace, inputs: Sequence[str]) -> dict[str,
                 f'the net has no input "{name}"{closest(name, list(inputs))}; it has {", ".join(inputs)}'
             )
     return found
+
+
+def image_rule(args: argparse.Namespace) -> ImageRule:
+    """What the options of `image_arguments` say."""
+    return ImageRule(
+        _size(args.size), _floats(args.mean, (0.0,)), _floats(args.std, (1.0,)), args.scale, args.layout, args.color
+    )
 
 
 def _named(text: str, inputs: Sequence[str]) -> tuple[str, str]:

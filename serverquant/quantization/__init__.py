@@ -7,4 +7,9 @@
     caffe2_files    Caffe2's own histogram and the text files of its observers
     net             a float net, its operators and weights, on the workbench
     rewrite/        passes that leave its outputs equal
+    data            calibration data as batches
+    calibrate       runs a float net and keeps the statistics of its blobs
+    emit            the int8 operators of a net
+    ptq             all of this in one call: quantize
+    compare         two nets, blob by blob
 """

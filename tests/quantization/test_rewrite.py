@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from small_nets import NETS, conv, nets_of, outputs, random
 
-import serverquant
-from serverquant import core, proto
+from serverquant import core
 from serverquant._base.errors import QuantizationError
-from serverquant.quantization.net import Net, check_float, operator
+from serverquant.quantization.net import Net, check_float
 from serverquant.quantization.rewrite import drop_no_ops, fold_affine, simplify, single_assignment
-
-NETS = Path(__file__).resolve().parents[2] / "nets"
-f32 = np.float32
-
-
-def nets_of(ops, inputs=("x",), outputs=("y",), **weights):
-    """(init, predict) of operators and weights."""
-    init, predict = proto.NetDef(name="init"), proto.NetDef(name="net")
-    for name, value in weights.items():
-        init.op.append(operator("GivenTensorFill", [], [name], shape=value.shape, values=f32(value).reshape(-1)))
-    predict.op.extend(ops)
-    predict.external_input.extend([*inputs, *weights])
-    predict.external_output.extend(outputs)
-    return init, predict
-
-
-def outputs(init, predict, **feeds):
-    with serverquant.load(init, predict) as run:
-        return run(feeds)
 
 
 def same_after(change, pair, **feeds) -> list[str]:
@@ -42,14 +21,6 @@ def same_after(change, pair, **feeds) -> list[str]:
     for name in want:
         np.testing.assert_allclose(got[name], want[name], rtol=1e-4, atol=1e-5 * np.abs(want[name]).max())
     return [op.type for op in net.ops]
-
-
-def random(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(f32)
-
-
-def conv(x, y, *weights, **args):
-    return core.CreateOperator("Conv", [x, *weights], [y], kernel=3, **args)
 
 
 X = random(2, 3, 8, 8)

@@ -1,0 +1,82 @@
+"""Quantize a float net to int8: calibrate on data, rewrite, write init_net.pb, predict_net.pb and recipe.json.
+
+serverquant quantize init_net.pb predict_net.pb --data images.npz -o out
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from serverquant._base.errors import ArgumentError
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    from serverquant.qparams import KINDS
+
+    parser.add_argument("init", metavar="INIT_NET")
+    parser.add_argument("predict", metavar="PREDICT_NET")
+    data_arguments(parser)
+    parser.add_argument("-o", "--output", required=True, metavar="FOLDER", help="made when missing")
+    parser.add_argument("--method", default="min_max", choices=(*KINDS, "percentile"), help="ranges of activations")
+    parser.add_argument("--percentile", type=float, default=99.99, help="share kept by that method (default 99.99)")
+    parser.add_argument("--weights", default="min_max", choices=KINDS, help="ranges of weights")
+
+
+def data_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where samples come from, and how many threads run on them."""
+    from serverquant.cli import feeds
+
+    parser.add_argument(
+        "--data", required=True, metavar="FILE", help=".npz or .npy of input arrays, or a folder of images"
+    )
+    parser.add_argument("--batch", type=int, default=16, help="samples that run at a time (default 16)")
+    parser.add_argument("--threads", type=int, help="threads of the kernels (default: the CPUs at hand)")
+    feeds.image_arguments(parser.add_argument_group("images"))
+
+
+def data(args: argparse.Namespace) -> Any:
+    """Calibration data of the options: a file's path, or the images of a folder one by one."""
+    from serverquant._base import _threads
+    from serverquant.cli import feeds
+
+    if args.batch < 1:
+        raise ArgumentError(f"--batch {args.batch}: it must be 1 or more")
+    if args.threads is not None:
+        _threads.set_num_threads(args.threads)
+    path = Path(args.data)
+    if not path.is_dir():
+        return path
+    files = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
+    if not files:
+        raise ArgumentError(f"{path} has no files")
+    rule = feeds.image_rule(args)
+    return (np.asarray(feeds.read_file(str(file), rule)) for file in files)
+
+
+def main(args: argparse.Namespace) -> int:
+    from serverquant.cli import show
+    from serverquant.quantization.ptq import quantize
+
+    given = data(args)
+    result = quantize(
+        args.init,
+        args.predict,
+        given,
+        method=args.method,
+        weights=args.weights,
+        percentile=args.percentile,
+        batch=args.batch,
+    )
+    result.save(args.output)
+    if args.json:
+        show.as_json(result.recipe)
+        return 0
+    blobs, floats = result.recipe["blobs"], result.recipe["float"]
+    print(f"{args.output}: {len(blobs)} int8 blobs, calibrated on {result.recipe['calibration']['samples']} samples")
+    for reason in floats.values():
+        print(f"stays float: {reason}")
+    return 0

@@ -1,0 +1,60 @@
+"""Runs a float net on data and keeps the statistics of its blobs, in memory that does not grow with the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from serverquant._base.errors import QuantizationError, ServerquantError
+from serverquant.predictor import Predictor
+from serverquant.quantization.data import BATCH, batches
+from serverquant.quantization.net import Net
+from serverquant.quantization.rewrite import single_assignment
+from serverquant.quantization.statistics import Statistics, fingerprint
+
+
+def calibrate(
+    init: Any, predict: Any, data: Any, *, batch: int = BATCH, progress: Callable[[], None] | None = None
+) -> Statistics:
+    """Statistics of the inputs and of every float blob that an operator writes.
+
+    init, predict: any source of a NetDef. data: see `data.batches`. progress: called after every batch.
+    A blob that is written several times has the statistics of each value, under the names that
+    `rewrite.single_assignment` gives. QuantizationError when there is no data.
+    """
+    net = Net(init, predict)
+    single_assignment.apply(net)
+    return calibrate_net(net, data, batch, progress)
+
+
+def calibrate_net(net: Net, data: Any, batch: int = BATCH, progress: Callable[[], None] | None = None) -> Statistics:
+    """The same of a net whose values have names of their own."""
+    made = net.protos()
+    found = Statistics(fingerprint(b"".join(part.SerializeToString(deterministic=True) for part in made)))
+    blobs = list(dict.fromkeys([*net.inputs, *(name for op in net.ops for name in op.output)]))
+    with Predictor(*made, keep_blobs=True) as run:
+        for feeds in batches(data, run.inputs, batch):
+            run(feeds)
+            found.samples += _samples(feeds)
+            _observe(found, run, blobs)
+            if progress is not None:
+                progress()
+    if not found.samples:
+        raise QuantizationError("there is no calibration data: not one sample was given")
+    return found
+
+
+def _samples(feeds: dict[str, Any]) -> int:
+    return max((len(v) if isinstance(v, np.ndarray) and v.ndim else 1 for v in feeds.values()), default=1)
+
+
+def _observe(found: Statistics, run: Predictor, blobs: Sequence[str]) -> None:
+    for name in blobs:
+        try:
+            value = run.fetch(name)
+        except ServerquantError:  # what an operator left empty, or no tensor
+            continue
+        if isinstance(value, np.ndarray) and value.dtype == np.float32:
+            found.add(name, value)
