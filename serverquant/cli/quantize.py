@@ -24,6 +24,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", default="min_max", choices=(*KINDS, "percentile"), help="ranges of activations")
     parser.add_argument("--percentile", type=float, default=99.99, help="share kept by that method (default 99.99)")
     parser.add_argument("--weights", default="min_max", choices=KINDS, help="ranges of weights")
+    parser.add_argument(
+        "--pair-safe", action="store_true", help="weights with which Caffe2 saturates on no CPU, with VNNI or without"
+    )
 
 
 def data_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +72,7 @@ def main(args: argparse.Namespace) -> int:
         method=args.method,
         weights=args.weights,
         percentile=args.percentile,
+        pair_safe=args.pair_safe,
         batch=args.batch,
     )
     result.save(args.output)

@@ -58,23 +58,29 @@ class Emitted:
     quantized: dict[str, str] = field(default_factory=dict)
 
 
-def emit(net: Net, statistics: Statistics, params_of: Callable[[str], QParams], weight_kind: str) -> Emitted:
-    """Make the int8 operators; `net.ops` becomes them. params_of: the parameters chosen for a blob."""
-    writer = _Writer(net, statistics, params_of, weight_kind)
+def emit(
+    net: Net, statistics: Statistics, params_of: Callable[[str], QParams], weight_kind: str, pair_safe: bool
+) -> Emitted:
+    """Make the int8 operators; `net.ops` becomes them. params_of: the parameters chosen for a blob. weight_kind: of all
+    weights. pair_safe: no weight may make a pair of products saturate."""
+    writer = _Writer(net, statistics, params_of, weight_kind, pair_safe)
     writer.run()
     net.ops = writer.out.ops
     return writer.out
 
 
 class _Writer:
-    def __init__(self, net: Net, statistics: Statistics, params_of: Callable[[str], QParams], weight_kind: str):
-        self.net, self.statistics, self.params_of, self.weight_kind = net, statistics, params_of, weight_kind
+    def __init__(
+        self, net: Net, statistics: Statistics, params_of: Callable[[str], QParams], weight_kind: str, pair_safe: bool
+    ):
+        self.net, self.statistics, self.params_of = net, statistics, params_of
+        self.weight_kind, self.pair_safe = weight_kind, pair_safe
         self.out = Emitted()
         self.readers = net.readers()
         self.int8: dict[str, Quantized] = {}  # float blob -> its int8 form
         self.floats = {*net.inputs, *net.captured}  # blobs that exist as float
         self.flattens: dict[str, OperatorDef] = {}  # blob -> the Flatten that would make its float form
-        self.weights: dict[tuple[str, tuple[int, ...]], tuple[str, float]] = {}
+        self.weights: dict[tuple[str, tuple[int, ...], bool], tuple[str, float]] = {}
         self.order = self._order_of_net()
         self.done: set[int] = set()
 
@@ -211,26 +217,28 @@ class _Writer:
 
     # ---- weights --------------------------------------------------------------------------------------------------
 
-    def weight(self, name: str, value: np.ndarray) -> tuple[str, float]:
-        """(blob, scale) of an int8 weight, zero point 128 where its kind is min_max."""
-        key = name, value.shape
+    def weight(self, name: str, value: np.ndarray, pair_safe: bool = False) -> tuple[str, float]:
+        """(blob, scale) of an int8 weight, output channels first; zero point 128 where its kind is min_max.
+
+        pair_safe: its scale is widened until no pair of products saturates, see `widened`.
+        """
+        pair_safe = pair_safe or self.pair_safe
+        key = name, value.shape, pair_safe
         if key not in self.weights:
             if not np.isfinite(value).all():
                 raise Stays(f'the weight "{name}" is not finite')
-            if self.weight_kind == "min_max":
-                most = float(np.abs(value).max(initial=0.0))
-                params = choose(-most, most, symmetric=True)
-            else:
-                found = choose_weight(value, self.weight_kind, symmetric=True)
-                params = QParams(found.scale, found.zero_point + 128)
+            params = weight_params(value, self.weight_kind)
+            if pair_safe:
+                params = widened(value, params)
             blob = self.net.unique(f"{name}_int8")
+            stored = quantize(value, params)
             self.out.init_ops.append(
                 operator(
                     "Int8GivenTensorFill",
                     [],
                     [blob],
                     shape=value.shape,
-                    values=quantize(value, params).tobytes(),
+                    values=stored.tobytes(),
                     **_out(params, order=False),
                 )
             )
@@ -258,6 +266,36 @@ class _Writer:
         return value
 
 
+def weight_params(value: np.ndarray, kind: str) -> QParams:
+    """Unsigned parameters of a weight: min_max has one scale for both signs, others what `choose_weight` says."""
+    if kind == "min_max":
+        most = float(np.abs(value).max(initial=0.0))
+        return choose(-most, most, symmetric=True)
+    found = choose_weight(value, kind, symmetric=True)
+    return QParams(found.scale, found.zero_point + 128)
+
+
+def widened(value: np.ndarray, params: QParams) -> QParams:
+    """The parameters with the scale made so large that pairs of products fit int16.
+
+    Caffe2 adds products x0 w0 + x1 w1 of neighbours along K in saturating int16: without VNNI everywhere, in its
+    depthwise 3x3 kernel on every CPU. With x of 0 to 255 no pair leaves int16 when positive w of a pair add up to at
+    most 128, and negative ones to at least -128.
+    """
+    if params.zero_point != 128:
+        params = weight_params(value, "min_max")
+    while (worst := _worst_pair(quantize(value, params))) > 128:
+        params = params._replace(scale=float(np.float32(params.scale * worst / 128)))
+    return params
+
+
+def _worst_pair(stored: np.ndarray) -> int:
+    """The largest sum of magnitudes of one sign in pairs along K."""
+    signed = stored.reshape(len(stored), -1).astype(np.int32) - 128
+    pairs = np.pad(signed, ((0, 0), (0, signed.shape[1] % 2))).reshape(-1, 2)
+    return int(max(np.maximum(pairs, 0).sum(1).max(initial=0), -np.minimum(pairs, 0).sum(1).min(initial=0)))
+
+
 def _out(params: QParams, order: bool = True) -> dict[str, Any]:
     found: dict[str, Any] = {"Y_scale": params.scale, "Y_zero_point": params.zero_point}
     return {**found, "order": "NHWC"} if order else found
@@ -280,10 +318,20 @@ def conv(w: _Writer, op: OperatorDef) -> None:
     if value.ndim != 4:
         raise Stays(f"it is a convolution in {value.ndim - 2} dimensions")
     turned = value.transpose(0, 2, 3, 1) if w.order == "NCHW" else value
+    deep, group = turned.shape[3] == 1, arguments(op).int("group", 1)
+    if deep and group % 8 == 0 and len(value) != group:
+        raise Stays("Caffe2 is wrong about depthwise convolutions of several outputs a channel")
+    if _dilated(args) and turned.shape[1:3] == (3, 3) and len(value) // group == turned.shape[3] in (4, 8, 16):
+        raise Stays("Caffe2 forgets the dilation of such convolutions")
     x = _input(w, op)
-    weight, scale = w.weight(op.input[1], turned)
+    weight, scale = w.weight(op.input[1], turned, pair_safe=deep and group > 1)
     bias = w.bias(op, len(value), _product(x.params.scale, scale))
     w.write(op, "Int8Conv", [x.name, weight, bias], **args)
+
+
+def _dilated(args: dict[str, Any]) -> bool:
+    given = [args.get(name, 1) for name in ("dilation", "dilation_h", "dilation_w")]
+    return any(d != 1 for d in (*given, *args.get("dilations", ())))
 
 
 def fc(w: _Writer, op: OperatorDef) -> None:

@@ -33,11 +33,13 @@ FILES = ("init_net.pb", "predict_net.pb", "recipe.json")
 @dataclass(frozen=True)
 class Settings:
     """method: how the ranges of activations are chosen, one of qparams.KINDS, or `percentile` with the share to keep.
-    weights: the kind of the weights, per tensor and symmetric. percentile: for that method, above 0, at most 100."""
+    weights: the kind of the weights, per tensor and symmetric. percentile: for that method, above 0, at most 100.
+    pair_safe: weights are kept small enough that Caffe2 gives the same bytes on CPUs without VNNI too."""
 
     method: str = "min_max"
     weights: str = "min_max"
     percentile: float = 99.99
+    pair_safe: bool = False
 
     def check(self) -> Settings:
         """ArgumentError for what cannot be."""
@@ -84,24 +86,26 @@ def quantize(
     method: str = "min_max",
     weights: str = "min_max",
     percentile: float = 99.99,
+    pair_safe: bool = False,
     batch: int = BATCH,
     progress: Callable[[], None] | None = None,
 ) -> Result:
     """The int8 net of a float net.
 
     init, predict: paths or any other source of a NetDef. data: calibration data, see `quantization.data.batches`.
-    method, weights, percentile: see `Settings`. batch: how many samples run at a time. progress: called after each.
+    method, weights, percentile, pair_safe: see `Settings`. batch: how many samples run at a time. progress: called
+    after each.
 
     The net made runs here and in Caffe2 1.8.1 with the same bytes. What has no int8 form stays float;
     `recipe["float"]` says why. QuantizationError for a net that is quantized already, without data, or with data that
     makes a blob infinite or NaN.
     """
-    settings = Settings(method, weights, percentile).check()
+    settings = Settings(method, weights, percentile, pair_safe).check()
     net = Net(init, predict)
     check_float(net)
     passes = simplify(net)
     statistics = calibrate_net(net, data, batch, progress)
-    emitted = emit(net, statistics, lambda name: choose_params(statistics, name, settings), settings.weights)
+    emitted = emit(net, statistics, lambda name: choose_params(statistics, name, settings), settings.weights, pair_safe)
     if not emitted.int8:
         raise QuantizationError(f'nothing in net "{net.name}" can be quantized: {"; ".join(emitted.stays.values())}')
     return Result(*net.protos(emitted.init_ops), _recipe(settings, passes, statistics, emitted), statistics)

@@ -199,6 +199,58 @@ def test_operators_of_ones_own_stay_float():
     assert kinds[2:7] == ["Int8Conv", "Int8Dequantize", "NHWC2NCHW", "HalveInFloat", "NCHW2NHWC"]
 
 
+def fills(result):
+    """Int8 weights, signed, by name."""
+    found = {}
+    for op in result.init.op:
+        args = {a.name: a for a in op.arg}
+        if op.type == "Int8GivenTensorFill":
+            assert args["Y_zero_point"].i == 128
+            shape = list(args["shape"].ints)
+            found[op.output[0]] = np.frombuffer(args["values"].s, np.uint8).reshape(shape).astype(int) - 128
+    return found
+
+
+def worst_product(weight):
+    """The largest magnitude that a pair of neighbours along K reaches with inputs of 0 to 255."""
+    rows = weight.reshape(len(weight), -1)
+    worst = 0
+    for row in rows:
+        for i in range(0, len(row), 2):
+            pair = row[i : i + 2]
+            worst = max(worst, 255 * pair[pair > 0].sum(), -255 * pair[pair < 0].sum())
+    return worst
+
+
+def test_pair_safe_weights_fit_int16():
+    nets = nets_of([conv("x", "y", "w")], w=W)
+    assert worst_product(fills(quantize(*nets, X))["w_int8"]) > 32767
+    safe = quantize(*nets, X, pair_safe=True)
+    assert worst_product(fills(safe)["w_int8"]) <= 32767
+    assert sqnr(outputs(*nets, x=X)["y"], outputs(safe.init, safe.predict, x=X)["y"]) > 30
+    kinds = quantize(*nets, X, pair_safe=True, weights="p99")
+    assert worst_product(fills(kinds)["w_int8"]) <= 32767
+
+
+def test_depthwise_weights_are_always_pair_safe():
+    x, w = random(2, 8, 9, 9), random(8, 1, 3, 3, seed=5)
+    result = quantize(*nets_of([conv("x", "y", "w", group=8, pad=1)], w=w), x)
+    assert worst_product(fills(result)["w_int8"]) <= 32767
+    several = quantize(
+        *nets_of([conv("x", "h", "v"), conv("h", "y", "w", group=8)], v=random(8, 8, 3, 3), w=random(16, 1, 3, 3)), x
+    )
+    assert several.recipe["float"] == {
+        "y": "Conv: Caffe2 is wrong about depthwise convolutions of several outputs a channel"
+    }
+
+
+def test_dilations_that_caffe2_forgets_stay_float():
+    x, w = random(2, 8, 9, 9), random(8, 8, 3, 3, seed=5)
+    for dilation, least in (({"dilation": 2}, False), ({"dilations": [1, 2]}, False), ({}, True)):
+        ops = [conv("x", "h", "w"), conv("h", "y", "w", **dilation)]
+        assert (near(ops, {"x": x}, w=w).count("Int8Conv") == 2) == least
+
+
 # ---- refusals -------------------------------------------------------------------------------------------------------
 
 
