@@ -14,7 +14,20 @@ from collections.abc import Sequence
 from serverquant import __version__
 from serverquant._base.errors import ServerquantError
 
-VERBS = ("run", "inspect", "explain", "verify", "bench", "quantize", "compare", "ops", "kernels", "convert", "doctor")
+VERBS = (
+    "run",
+    "inspect",
+    "explain",
+    "verify",
+    "bench",
+    "calibrate",
+    "quantize",
+    "compare",
+    "ops",
+    "kernels",
+    "convert",
+    "doctor",
+)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -19,7 +19,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("init", metavar="INIT_NET")
     parser.add_argument("predict", metavar="PREDICT_NET")
-    data_arguments(parser)
+    data_arguments(parser, required=False)
+    parser.add_argument("--statistics", metavar="FILE", help="what `serverquant calibrate` wrote, instead of --data")
     parser.add_argument("-o", "--output", required=True, metavar="FOLDER", help="made when missing")
     parser.add_argument("--method", default="min_max", choices=(*KINDS, "percentile"), help="ranges of activations")
     parser.add_argument("--percentile", type=float, default=99.99, help="share kept by that method (default 99.99)")
@@ -29,12 +30,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def data_arguments(parser: argparse.ArgumentParser) -> None:
+def data_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """Where samples come from, and how many threads run on them."""
     from serverquant.cli import feeds
 
     parser.add_argument(
-        "--data", required=True, metavar="FILE", help=".npz or .npy of input arrays, or a folder of images"
+        "--data", required=required, metavar="FILE", help=".npz or .npy of input arrays, or a folder of images"
     )
     parser.add_argument("--batch", type=int, default=16, help="samples that run at a time (default 16)")
     parser.add_argument("--threads", type=int, help="threads of the kernels (default: the CPUs at hand)")
@@ -64,11 +65,12 @@ def main(args: argparse.Namespace) -> int:
     from serverquant.cli import show
     from serverquant.quantization.ptq import quantize
 
-    given = data(args)
+    given = data(args) if args.data else None
     result = quantize(
         args.init,
         args.predict,
         given,
+        statistics=args.statistics,
         method=args.method,
         weights=args.weights,
         percentile=args.percentile,

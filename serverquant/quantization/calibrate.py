@@ -10,8 +10,8 @@ import numpy as np
 from serverquant._base.errors import QuantizationError, ServerquantError
 from serverquant.predictor import Predictor
 from serverquant.quantization.data import BATCH, batches
-from serverquant.quantization.net import Net
-from serverquant.quantization.rewrite import single_assignment
+from serverquant.quantization.net import Net, check_float
+from serverquant.quantization.rewrite import simplify
 from serverquant.quantization.statistics import Statistics, fingerprint
 
 
@@ -21,18 +21,20 @@ def calibrate(
     """Statistics of the inputs and of every float blob that an operator writes.
 
     init, predict: any source of a NetDef. data: see `data.batches`. progress: called after every batch.
-    A blob that is written several times has the statistics of each value, under the names that
-    `rewrite.single_assignment` gives. QuantizationError when there is no data.
+    The net is rewritten before (`rewrite.simplify`), as `quantize` does, so that these are the values that int8
+    operators will stand for; `quantize(..., statistics=...)` takes what comes out. QuantizationError when there is no
+    data, or the net is quantized already.
     """
     net = Net(init, predict)
-    single_assignment.apply(net)
+    check_float(net)
+    simplify(net)
     return calibrate_net(net, data, batch, progress)
 
 
 def calibrate_net(net: Net, data: Any, batch: int = BATCH, progress: Callable[[], None] | None = None) -> Statistics:
     """The same of a net whose values have names of their own."""
     made = net.protos()
-    found = Statistics(fingerprint(b"".join(part.SerializeToString(deterministic=True) for part in made)))
+    found = Statistics(fingerprint_of(net))
     blobs = list(dict.fromkeys([*net.inputs, *(name for op in net.ops for name in op.output)]))
     with Predictor(*made, keep_blobs=True) as run:
         for feeds in batches(data, run.inputs, batch):
@@ -44,6 +46,11 @@ def calibrate_net(net: Net, data: Any, batch: int = BATCH, progress: Callable[[]
     if not found.samples:
         raise QuantizationError("there is no calibration data: not one sample was given")
     return found
+
+
+def fingerprint_of(net: Net) -> str:
+    """What statistics of this net carry."""
+    return fingerprint(b"".join(part.SerializeToString(deterministic=True) for part in net.protos()))
 
 
 def _samples(feeds: dict[str, Any]) -> int:

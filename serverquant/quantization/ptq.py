@@ -19,7 +19,7 @@ from serverquant.proto import NetDef
 from serverquant.proto.io import save
 from serverquant.qparams import DEFAULTS, KINDS, QParams, choose_from_histogram
 from serverquant.qparams.histogram import Histogram
-from serverquant.quantization.calibrate import calibrate_net
+from serverquant.quantization.calibrate import calibrate_net, fingerprint_of
 from serverquant.quantization.data import BATCH
 from serverquant.quantization.emit import Emitted, emit
 from serverquant.quantization.net import Net, check_float
@@ -81,8 +81,9 @@ class Result:
 def quantize(
     init: Any,
     predict: Any,
-    data: Any,
+    data: Any = None,
     *,
+    statistics: Statistics | str | os.PathLike[str] | None = None,
     method: str = "min_max",
     weights: str = "min_max",
     percentile: float = 99.99,
@@ -93,6 +94,7 @@ def quantize(
     """The int8 net of a float net.
 
     init, predict: paths or any other source of a NetDef. data: calibration data, see `quantization.data.batches`.
+    statistics: instead of data, what `calibrate` gave for this net, or the path of its file.
     method, weights, percentile, pair_safe: see `Settings`. batch: how many samples run at a time. progress: called
     after each.
 
@@ -104,11 +106,20 @@ def quantize(
     net = Net(init, predict)
     check_float(net)
     passes = simplify(net)
-    statistics = calibrate_net(net, data, batch, progress)
-    emitted = emit(net, statistics, lambda name: choose_params(statistics, name, settings), settings.weights, pair_safe)
+    if (data is None) == (statistics is None):
+        raise ArgumentError("give either calibration data or statistics")
+    known = calibrate_net(net, data, batch, progress) if statistics is None else _known(statistics, net)
+    emitted = emit(net, known, lambda name: choose_params(known, name, settings), settings.weights, pair_safe)
     if not emitted.int8:
         raise QuantizationError(f'nothing in net "{net.name}" can be quantized: {"; ".join(emitted.stays.values())}')
-    return Result(*net.protos(emitted.init_ops), _recipe(settings, passes, statistics, emitted), statistics)
+    return Result(*net.protos(emitted.init_ops), _recipe(settings, passes, known, emitted), known)
+
+
+def _known(given: Statistics | str | os.PathLike[str], net: Net) -> Statistics:
+    found = given if isinstance(given, Statistics) else Statistics.load(given)
+    if found.fingerprint != fingerprint_of(net):
+        raise QuantizationError(f'the statistics are those of another net than "{net.name}"; calibrate this one')
+    return found
 
 
 def choose_params(statistics: Statistics, name: str, settings: Settings) -> QParams:

@@ -30,6 +30,18 @@ def test_quantize_and_compare(capsys, tmp_path):
     assert "/500 (" in last
 
 
+def test_calibrate_once(capsys, tmp_path):
+    np.save(tmp_path / "x.npy", np.load(IMAGES)["data"][:20])
+    stats, made = str(tmp_path / "stats"), [str(tmp_path / name) for name in "ab"]
+    assert main(["calibrate", *FLOAT, "--data", f"{tmp_path}/x.npy", "-o", stats]) == 0
+    assert "20 samples" in capsys.readouterr().out
+    assert main(["quantize", *FLOAT, "--statistics", stats, "-o", made[0]]) == 0
+    assert main(["quantize", *FLOAT, "--data", f"{tmp_path}/x.npy", "-o", made[1]]) == 0
+    assert len({Path(folder, "predict_net.pb").read_bytes() for folder in made}) == 1
+    assert main(["quantize", *FLOAT, "-o", made[0]]) == 1
+    assert "either calibration data or statistics" in capsys.readouterr().err
+
+
 def test_a_folder_of_images(capsys, tmp_path):
     from PIL import Image
 

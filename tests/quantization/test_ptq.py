@@ -97,6 +97,18 @@ def test_any_batching_gives_the_same_net():
     assert len(files) == 1
 
 
+def test_statistics_instead_of_data(tmp_path):
+    images = load("digits24/train.npz", "data")[:40]
+    calibrate(*pair("digits24"), images).save(tmp_path / "stats")
+    want = quantize(*pair("digits24"), images)
+    got = quantize(*pair("digits24"), statistics=tmp_path / "stats")
+    assert (got.init, got.predict, got.recipe) == (want.init, want.predict, want.recipe)
+    with pytest.raises(QuantizationError, match="those of another net"):
+        quantize(*pair("resnet_eighth"), statistics=want.statistics)
+    with pytest.raises(ArgumentError, match="either"):
+        quantize(*pair("digits24"))
+
+
 def test_saved_files(tmp_path):
     result = quantize(*pair("digits24"), load("digits24/train.npz", "data")[:32])
     (tmp_path / "out").mkdir()
