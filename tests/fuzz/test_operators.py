@@ -78,7 +78,7 @@ class Raises(Fault):
 @register("Devours", inputs=0, outputs=1)
 class Devours(Fault):
     def run(self, inputs, outputs):
-        outputs[0] = np.ones(40 << 20, np.uint8)
+        outputs[0] = np.ones(100 << 20, np.uint8)  # well past what importing took and gave back
 
 child.SECONDS, child.GROWTH = 4, 20 << 20
 child.main(*child.sys.argv[1:])

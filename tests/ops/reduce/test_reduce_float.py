@@ -100,7 +100,8 @@ def test_lengths():
 
 def test_whole():
     assert run("SumElements", {"X": X}) == X.sum()
-    assert run("SumElements", {"X": np.float32([1, 2, 4])}, average=1) == np.float32(7) * (1 / np.float32(3))
+    mean = np.float32(7) * (np.float32(1) / np.float32(3))
+    assert run("SumElements", {"X": np.float32([1, 2, 4])}, average=1) == mean
     assert run("SumElementsInt", {"X": np.int32([1, 2])}) == 3
     assert run("SumSqrElements", {"X": np.float64([1, 2, 4])}) == 21
     # The mean is a product with a single precision reciprocal, in double too.
