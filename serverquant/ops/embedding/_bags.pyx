@@ -3,6 +3,7 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from serverquant.blobs._blob cimport SQ_OK, sq_shape, sq_step, sq_tensor
 from serverquant.kernels.embedding._embedding cimport sq_bags_job, sum_bags
+from serverquant.ops._native cimport index_at
 from serverquant.runtime._plan cimport Step, fail
 
 
@@ -11,12 +12,6 @@ cdef struct Bags:
     int64_t columns, stride
     int weights, indices, lengths, apart, mapping   # inputs; 0: none
     bint positional, mean
-
-
-cdef inline int64_t index_at(const sq_tensor* indices, int64_t i) noexcept nogil:
-    if indices.shape.item_bytes == 8:
-        return (<const int64_t*>indices.data)[i]
-    return (<const int32_t*>indices.data)[i]
 
 
 cdef int find_starts(sq_step* s, const Bags* c, int64_t* starts) noexcept nogil:
