@@ -1,12 +1,4 @@
-"""Writes an int8 net: what layers, sums, pools and concatenations compute becomes operators of engine DNNLOWP.
-
-Conv and FC with constant weights are always quantized, the others where what they read is int8 already. Whatever stays
-float gets conversions before it and behind it, once for each blob. Int8 blobs of four dimensions are NHWC; in a net of
-order NCHW the float side is converted where the two meet.
-
-    relu(z) of an int8 layer: with scale s, zero point 0 and a range of 0 to h, requantizing z saturates at 0 and at
-    255 s = h, which is relu, and clip(0, h): the operator behind the layer goes.
-"""
+"""What the makers of all families share: the blobs between float and int8, fusing, weights."""
 
 from __future__ import annotations
 
@@ -19,7 +11,8 @@ import numpy as np
 from serverquant._base.errors import QuantizationError
 from serverquant.proto import OperatorDef
 from serverquant.proto.args import Arguments
-from serverquant.qparams import QParams, choose, choose_weight, quantize, quantize_bias
+from serverquant.qparams import QParams, choose, quantize, quantize_bias
+from serverquant.quantization.emit.weights import weight_params, widened
 from serverquant.quantization.net import Net, arguments, operator
 from serverquant.quantization.statistics import Statistics
 from serverquant.runtime import registry
@@ -27,8 +20,7 @@ from serverquant.runtime import registry
 ENGINE = "DNNLOWP"
 WINDOW = ("kernel", "kernels", "kernel_h", "kernel_w", "stride", "strides", "stride_h", "stride_w")
 PADS = ("pad", "pads", "pad_t", "pad_l", "pad_b", "pad_r")
-CONV_ARGS = (*WINDOW, *PADS, "dilation", "dilations", "dilation_h", "dilation_w", "group")
-POOL_ARGS = (*WINDOW, *PADS, "global_pooling")
+POOLS = ("MaxPool", "AveragePool")
 IGNORED = ("order", "use_cudnn", "cudnn_exhaustive_search", "ws_nbytes_limit", "exhaustive_search")
 
 
@@ -58,18 +50,21 @@ class Emitted:
     quantized: dict[str, str] = field(default_factory=dict)
 
 
-def emit(
-    net: Net, statistics: Statistics, params_of: Callable[[str], QParams], weight_kind: str, pair_safe: bool
-) -> Emitted:
-    """Make the int8 operators; `net.ops` becomes them. params_of: the parameters chosen for a blob. weight_kind: of all
-    weights. pair_safe: no weight may make a pair of products saturate."""
-    writer = _Writer(net, statistics, params_of, weight_kind, pair_safe)
-    writer.run()
-    net.ops = writer.out.ops
-    return writer.out
+Maker = Callable[["Writer", OperatorDef], None]
+MAKERS: dict[str, Maker] = {}
 
 
-class _Writer:
+def emits(*types: str) -> Callable[[Maker], Maker]:
+    """Decorator: the function that writes the int8 form of operators of these float types, or raises Stays."""
+
+    def add(make: Maker) -> Maker:
+        MAKERS.update(dict.fromkeys(types, make))
+        return make
+
+    return add
+
+
+class Writer:
     def __init__(
         self, net: Net, statistics: Statistics, params_of: Callable[[str], QParams], weight_kind: str, pair_safe: bool
     ):
@@ -154,7 +149,7 @@ class _Writer:
             source = self.net.unique(f"{name}_nhwc")
             self.out.ops.append(operator("NCHW2NHWC", [name], [source]))
         found = self.new(name, params)
-        self.add(operator("Int8Quantize", [source], [found.name], ENGINE, **_out(params)))
+        self.add(operator("Int8Quantize", [source], [found.name], ENGINE, **out_arguments(params)))
         return found
 
     def is_image(self, name: str) -> bool:
@@ -163,6 +158,32 @@ class _Writer:
 
     def shape(self, name: str) -> tuple[int, ...]:
         return self.statistics.blobs[name].shape if name in self.statistics.blobs else ()
+
+    def only_int8(self, op: OperatorDef) -> Quantized:
+        """The int8 form of input 0, which is there already; Stays where it is not."""
+        x = self.int8.get(op.input[0])
+        if x is None:
+            raise Stays("what it reads is not int8")
+        if x.unflat:
+            raise Stays("it reads a flattened image")
+        return x
+
+    def reads_constants(self, op: OperatorDef) -> bool:
+        return any(self.net.weight(name) is not None for name in op.input)
+
+    def check(self, op: OperatorDef, fuse: bool = True) -> None:
+        """Stays, before anything is written, when one of the parameters is missing."""
+        for name in op.input:
+            if name not in self.int8:
+                self.params(name)
+            elif self.int8[name].unflat:
+                raise Stays("it reads a flattened image")
+        self.check_output(op, fuse)
+
+    def check_output(self, op: OperatorDef, fuse: bool = True) -> None:
+        """Stays when calibration saw no values of what the operator, its activation included, writes."""
+        after = self.activation(op.output[0]) if fuse else None
+        self.params(after[0].output[0] if after else op.output[0])
 
     def params(self, name: str) -> QParams:
         seen = self.statistics.blobs.get(name)
@@ -211,7 +232,7 @@ class _Writer:
     def write(self, op: OperatorDef, type: str, inputs: list[str], fuse: bool = True, **args: Any) -> None:
         """An int8 operator for op, fused with the activation behind it."""
         name, params, relu = self.output(op, fuse)
-        made = operator(type + relu, inputs, [self.new(name, params).name], ENGINE, **_out(params), **args)
+        made = operator(type + relu, inputs, [self.new(name, params).name], ENGINE, **out_arguments(params), **args)
         self.out.quantized[name] = made.type
         self.add(made)
 
@@ -239,7 +260,7 @@ class _Writer:
                     [blob],
                     shape=value.shape,
                     values=stored.tobytes(),
-                    **_out(params, order=False),
+                    **out_arguments(params, order=False),
                 )
             )
             self.weights[key] = blob, params.scale
@@ -266,220 +287,14 @@ class _Writer:
         return value
 
 
-def weight_params(value: np.ndarray, kind: str) -> QParams:
-    """Unsigned parameters of a weight: min_max has one scale for both signs, others what `choose_weight` says."""
-    if kind == "min_max":
-        most = float(np.abs(value).max(initial=0.0))
-        return choose(-most, most, symmetric=True)
-    found = choose_weight(value, kind, symmetric=True)
-    return QParams(found.scale, found.zero_point + 128)
-
-
-def widened(value: np.ndarray, params: QParams) -> QParams:
-    """The parameters with the scale made so large that pairs of products fit int16.
-
-    Caffe2 adds products x0 w0 + x1 w1 of neighbours along K in saturating int16: without VNNI everywhere, in its
-    depthwise 3x3 kernel on every CPU. With x of 0 to 255 no pair leaves int16 when positive w of a pair add up to at
-    most 128, and negative ones to at least -128.
-    """
-    if params.zero_point != 128:
-        params = weight_params(value, "min_max")
-    while (worst := _worst_pair(quantize(value, params))) > 128:
-        params = params._replace(scale=float(np.float32(params.scale * worst / 128)))
-    return params
-
-
-def _worst_pair(stored: np.ndarray) -> int:
-    """The largest sum of magnitudes of one sign in pairs along K."""
-    signed = stored.reshape(len(stored), -1).astype(np.int32) - 128
-    pairs = np.pad(signed, ((0, 0), (0, signed.shape[1] % 2))).reshape(-1, 2)
-    return int(max(np.maximum(pairs, 0).sum(1).max(initial=0), -np.minimum(pairs, 0).sum(1).min(initial=0)))
-
-
-def _out(params: QParams, order: bool = True) -> dict[str, Any]:
+def out_arguments(params: QParams, order: bool = True) -> dict[str, Any]:
     found: dict[str, Any] = {"Y_scale": params.scale, "Y_zero_point": params.zero_point}
     return {**found, "order": "NHWC"} if order else found
 
 
-def _copied(args: Arguments, allowed: tuple[str, ...]) -> dict[str, Any]:
+def copied(args: Arguments, allowed: tuple[str, ...]) -> dict[str, Any]:
     """The arguments that the int8 form takes over; Stays when there are others."""
     for name in args.names():
         if name not in allowed and name not in IGNORED:
             raise Stays(f"its argument {name} has no int8 form")
     return {name: args.value(name) for name in args.names() if name in allowed}
-
-
-# ---- operators ------------------------------------------------------------------------------------------------------
-
-
-def conv(w: _Writer, op: OperatorDef) -> None:
-    """Conv in two dimensions, as Int8Conv with its weights M, kernel, C."""
-    value, args = w.constant(op), _copied(arguments(op), CONV_ARGS)
-    if value.ndim != 4:
-        raise Stays(f"it is a convolution in {value.ndim - 2} dimensions")
-    turned = value.transpose(0, 2, 3, 1) if w.order == "NCHW" else value
-    deep, group = turned.shape[3] == 1, arguments(op).int("group", 1)
-    if deep and group % 8 == 0 and len(value) != group:
-        raise Stays("Caffe2 is wrong about depthwise convolutions of several outputs a channel")
-    if _dilated(args) and turned.shape[1:3] == (3, 3) and len(value) // group == turned.shape[3] in (4, 8, 16):
-        raise Stays("Caffe2 forgets the dilation of such convolutions")
-    x = _input(w, op)
-    weight, scale = w.weight(op.input[1], turned, pair_safe=deep and group > 1)
-    bias = w.bias(op, len(value), _product(x.params.scale, scale))
-    w.write(op, "Int8Conv", [x.name, weight, bias], **args)
-
-
-def _dilated(args: dict[str, Any]) -> bool:
-    given = [args.get(name, 1) for name in ("dilation", "dilation_h", "dilation_w")]
-    return any(d != 1 for d in (*given, *args.get("dilations", ())))
-
-
-def fc(w: _Writer, op: OperatorDef) -> None:
-    """FC, as Int8FC; the columns of its weight follow the layout of what it reads."""
-    value, args = w.constant(op), arguments(op)
-    _copied(args, ("axis", "axis_w"))
-    axis = args.int("axis", 1)
-    if args.int("axis_w", 1) != 1 or (axis != 1 and (axis < 0 or w.is_image(op.input[0]))):
-        raise Stays("of its axes")
-    x = _input(w, op)
-    if axis != 1 and x.unflat:
-        raise Stays("it reads a flattened image")
-    matrix = value.reshape(len(value), -1)
-    shape = x.unflat or (w.shape(op.input[0]) if w.is_image(op.input[0]) else None)
-    if shape:
-        c, height, width = shape
-        matrix = matrix.reshape(-1, c, height, width).transpose(0, 2, 3, 1).reshape(len(matrix), -1)
-    weight, scale = w.weight(f"{op.input[1]}_nhwc" if shape and shape[1:] != (1, 1) else op.input[1], matrix)
-    bias = w.bias(op, len(value), _product(x.params.scale, scale))
-    axes: dict[str, Any] = {"axis": axis} if axis != 1 else {}
-    w.write(op, "Int8FC", [x.name, weight, bias], **axes)
-
-
-def _input(w: _Writer, op: OperatorDef) -> Quantized:
-    """The int8 input of a layer; input and output are checked first, so that nothing is written for one that stays."""
-    if op.input[0] not in w.int8:
-        w.params(op.input[0])
-        if w.net.weight(op.input[0]) is not None:
-            raise Stays("it reads a constant")
-    after = w.activation(op.output[0])
-    w.params(after[0].output[0] if after else op.output[0])
-    return w.as_int8(op.input[0])
-
-
-def _product(a: float, b: float) -> float:
-    return float(np.float32(a) * np.float32(b))
-
-
-def add(w: _Writer, op: OperatorDef) -> None:
-    """Add and Sum of equal shapes, one of them int8 already."""
-    _copied(arguments(op), ())
-    if not any(name in w.int8 for name in op.input):
-        raise Stays("nothing that it reads is int8")
-    if len(op.input) < 2 or len({w.shape(name) for name in op.input}) != 1 or _reads_constants(w, op):
-        raise Stays("it adds other than blobs of one shape")
-    _check(w, op)
-    w.write(op, "Int8Sum", [w.as_int8(name).name for name in op.input])
-
-
-def concat(w: _Writer, op: OperatorDef) -> None:
-    """Concat along an axis other than the batch's, one of its inputs int8 already."""
-    args = arguments(op)
-    _copied(args, ("axis",))
-    if not any(name in w.int8 for name in op.input):
-        raise Stays("nothing that it reads is int8")
-    ranks = {len(w.shape(name)) + 1 for name in op.input}
-    if len(ranks) != 1 or _reads_constants(w, op):
-        raise Stays("it joins other than blobs of one rank")
-    if any(name in w.readers or name in w.net.kept for name in op.output[1:]):
-        raise Stays("its second output is read")
-    rank = ranks.pop()
-    axis = args.int("axis", 1 if w.order == "NCHW" else rank - 1) % rank
-    if axis == 0:
-        raise Stays("it joins batches")
-    if w.is_image(op.input[0]):
-        axis = (0, 3, 1, 2)[axis]
-    _check(w, op, fuse=False)
-    parts = [w.as_int8(name).name for name in op.input]
-    name, params, _ = w.output(op, fuse=False)
-    split = w.net.unique(f"{name}_split")
-    made = operator(
-        "Int8Concat", parts, [w.new(name, params).name, split], ENGINE, **_out(params, order=False), axis=axis
-    )
-    w.out.quantized[name] = made.type
-    w.add(made)
-
-
-def _reads_constants(w: _Writer, op: OperatorDef) -> bool:
-    return any(w.net.weight(name) is not None for name in op.input)
-
-
-def _check(w: _Writer, op: OperatorDef, fuse: bool = True) -> None:
-    """Stays, before anything is written, when one of the parameters is missing."""
-    for name in op.input:
-        if name not in w.int8:
-            w.params(name)
-        elif w.int8[name].unflat:
-            raise Stays("it reads a flattened image")
-    after = w.activation(op.output[0]) if fuse else None
-    w.params(after[0].output[0] if after else op.output[0])
-
-
-def _only_int8(w: _Writer, op: OperatorDef) -> Quantized:
-    x = w.int8.get(op.input[0])
-    if x is None:
-        raise Stays("what it reads is not int8")
-    if x.unflat:
-        raise Stays("it reads a flattened image")
-    return x
-
-
-def pool(w: _Writer, op: OperatorDef) -> None:
-    """MaxPool, which keeps parameters, and AveragePool."""
-    x, args = _only_int8(w, op), arguments(op)
-    copied = _copied(args, (*POOL_ARGS, "count_include_pad") if not args.int("count_include_pad", 0) else POOL_ARGS)
-    copied.pop("count_include_pad", None)
-    if len(w.shape(op.input[0])) != 3:
-        raise Stays("it does not pool images")
-    if op.type == "AveragePool":
-        w.write(op, "Int8AveragePool", [x.name], fuse=False, **copied)
-        return
-    name = op.output[0]
-    w.add(operator("Int8MaxPool", [x.name], [w.new(name, x.params).name], ENGINE, **_out(x.params), **copied))
-    w.out.quantized[name] = "Int8MaxPool"
-
-
-def relu(w: _Writer, op: OperatorDef) -> None:
-    """Relu by itself keeps the parameters."""
-    x = _only_int8(w, op)
-    name = op.output[0]
-    w.add(operator("Int8Relu", [x.name], [w.new(name, x.params).name], ENGINE, **_out(x.params)))
-    w.out.quantized[name] = "Int8Relu"
-
-
-def flatten(w: _Writer, op: OperatorDef) -> None:
-    """Flatten at axis 1, and Reshape to the same, cost nothing: an FC that reads it takes the image as it is."""
-    x, name = _only_int8(w, op), op.output[0]
-    if w.shape(name) != (np.prod(w.shape(op.input[0]), dtype=int),):
-        raise Stays("it does more than to join all dimensions but the first")
-    if any(reader.type != "FC" for reader in w.readers.get(name, [])) or name in w.net.kept:
-        raise Stays("others than FC read it")
-    if any(other in w.readers or other in w.net.kept for other in op.output[1:]):
-        raise Stays("its second output is read")
-    unflat = w.shape(op.input[0]) if w.is_image(op.input[0]) else None
-    w.int8[name] = Quantized(x.name, x.params, unflat)
-    w.flattens[name] = op
-    w.out.quantized[name] = "(none)"
-
-
-POOLS = ("MaxPool", "AveragePool")
-MAKERS: dict[str, Callable[[_Writer, OperatorDef], None]] = {
-    "Conv": conv,
-    "FC": fc,
-    "Add": add,
-    "Sum": add,
-    "Concat": concat,
-    **dict.fromkeys(POOLS, pool),
-    "Relu": relu,
-    "Flatten": flatten,
-    "Reshape": flatten,
-}

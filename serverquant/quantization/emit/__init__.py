@@ -1,0 +1,34 @@
+"""Writes an int8 net: what layers, sums, pools and concatenations compute becomes operators of engine DNNLOWP.
+
+Conv and FC with constant weights are always quantized, the others where what they read is int8 already. Whatever stays
+float gets conversions before it and behind it, once for each blob. Int8 blobs of four dimensions are NHWC; in a net of
+order NCHW the float side is converted where the two meet.
+
+    relu(z) of an int8 layer: with scale s, zero point 0 and a range of 0 to h, requantizing z saturates at 0 and at
+    255 s = h, which is relu, and clip(0, h): the operator behind the layer goes.
+
+One module a family; a maker is a function with `@emits("Type")`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from serverquant.qparams import QParams
+from serverquant.quantization.emit import joins, layers, pools, shapes, unary  # noqa: F401 (they fill MAKERS)
+from serverquant.quantization.emit.writer import Emitted, Writer
+from serverquant.quantization.net import Net
+from serverquant.quantization.statistics import Statistics
+
+__all__ = ["Emitted", "emit"]
+
+
+def emit(
+    net: Net, statistics: Statistics, params_of: Callable[[str], QParams], weight_kind: str, pair_safe: bool
+) -> Emitted:
+    """Make the int8 operators; `net.ops` becomes them. params_of: the parameters chosen for a blob. weight_kind: of all
+    weights. pair_safe: no weight may make a pair of products saturate."""
+    writer = Writer(net, statistics, params_of, weight_kind, pair_safe)
+    writer.run()
+    net.ops = writer.out.ops
+    return writer.out

@@ -1,0 +1,72 @@
+"""Conv and FC with constant weights: always int8, whatever they read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from serverquant.proto import OperatorDef
+from serverquant.quantization.emit.writer import PADS, WINDOW, Quantized, Stays, Writer, copied, emits
+from serverquant.quantization.net import arguments
+
+CONV_ARGS = (*WINDOW, *PADS, "dilation", "dilations", "dilation_h", "dilation_w", "group")
+
+
+@emits("Conv")
+def conv(w: Writer, op: OperatorDef) -> None:
+    """Conv in two dimensions, as Int8Conv with its weights M, kernel, C."""
+    value, args = w.constant(op), copied(arguments(op), CONV_ARGS)
+    if value.ndim != 4:
+        raise Stays(f"it is a convolution in {value.ndim - 2} dimensions")
+    turned = value.transpose(0, 2, 3, 1) if w.order == "NCHW" else value
+    deep, group = turned.shape[3] == 1, arguments(op).int("group", 1)
+    if deep and group % 8 == 0 and len(value) != group:
+        raise Stays("Caffe2 is wrong about depthwise convolutions of several outputs a channel")
+    if _dilated(args) and turned.shape[1:3] == (3, 3) and len(value) // group == turned.shape[3] in (4, 8, 16):
+        raise Stays("Caffe2 forgets the dilation of such convolutions")
+    x = _input(w, op)
+    weight, scale = w.weight(op.input[1], turned, pair_safe=deep and group > 1)
+    bias = w.bias(op, len(value), _product(x.params.scale, scale))
+    w.write(op, "Int8Conv", [x.name, weight, bias], **args)
+
+
+def _dilated(args: dict[str, Any]) -> bool:
+    given = [args.get(name, 1) for name in ("dilation", "dilation_h", "dilation_w")]
+    return any(d != 1 for d in (*given, *args.get("dilations", ())))
+
+
+@emits("FC")
+def fc(w: Writer, op: OperatorDef) -> None:
+    """FC, as Int8FC; the columns of its weight follow the layout of what it reads."""
+    value, args = w.constant(op), arguments(op)
+    copied(args, ("axis", "axis_w"))
+    axis = args.int("axis", 1)
+    if args.int("axis_w", 1) != 1 or (axis != 1 and (axis < 0 or w.is_image(op.input[0]))):
+        raise Stays("of its axes")
+    x = _input(w, op)
+    if axis != 1 and x.unflat:
+        raise Stays("it reads a flattened image")
+    matrix = value.reshape(len(value), -1)
+    shape = x.unflat or (w.shape(op.input[0]) if w.is_image(op.input[0]) else None)
+    if shape:
+        c, height, width = shape
+        matrix = matrix.reshape(-1, c, height, width).transpose(0, 2, 3, 1).reshape(len(matrix), -1)
+    weight, scale = w.weight(f"{op.input[1]}_nhwc" if shape and shape[1:] != (1, 1) else op.input[1], matrix)
+    bias = w.bias(op, len(value), _product(x.params.scale, scale))
+    axes: dict[str, Any] = {"axis": axis} if axis != 1 else {}
+    w.write(op, "Int8FC", [x.name, weight, bias], **axes)
+
+
+def _input(w: Writer, op: OperatorDef) -> Quantized:
+    """The int8 input of a layer; input and output are checked first, so that nothing is written for one that stays."""
+    if op.input[0] not in w.int8:
+        w.params(op.input[0])
+        if w.net.weight(op.input[0]) is not None:
+            raise Stays("it reads a constant")
+    w.check_output(op)
+    return w.as_int8(op.input[0])
+
+
+def _product(a: float, b: float) -> float:
+    return float(np.float32(a) * np.float32(b))
