@@ -18,7 +18,14 @@ from serverquant.ops.conv.schema import check_group
 from serverquant.ops.dnnlowp import acc16
 from serverquant.ops.dnnlowp.options import read_options
 from serverquant.ops.dnnlowp.unpacking import conv_unpacker
-from serverquant.ops.dnnlowp.weights import LayerWeight, PackedLayer, check_packed, pack_bias, read_weight
+from serverquant.ops.dnnlowp.weights import (
+    LayerWeight,
+    PackedLayer,
+    check_packed,
+    check_weight_scales,
+    pack_bias,
+    read_weight,
+)
 from serverquant.runtime._plan import PythonStep, Step
 from serverquant.runtime.operator import Operator
 from serverquant.runtime.registry import register
@@ -44,6 +51,7 @@ class DnnlowpConv(Int8ConvBase):
 
     def check_types(self, ins: list[Spec]) -> None:
         super().check_types(ins)
+        check_weight_scales(self, ins, self.options.weight_scales)
         if ins[1].kind == OBJECT and not self.window.nhwc:
             raise QuantizationError(f"{self.input_text(ins, 1)}: packed weights are for NHWC convolutions only")
         if self.options.output is None:

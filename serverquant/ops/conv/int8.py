@@ -74,7 +74,7 @@ def saturating_pairs(weights: np.ndarray, group: int) -> np.ndarray | None:
 
 def weight_key(group: int, blocks: int, nhwc: bool, options: Options) -> Hashable:
     """What packed weights depend on, their blob aside."""
-    return "conv_u8", group, blocks, nhwc, *options.weight_choice
+    return "conv_u8", group, blocks, nhwc, *options.weight_choice, options.weight_scales
 
 
 def packed_geometry(window: WindowArgs, group: int) -> dict[str, object]:

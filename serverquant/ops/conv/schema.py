@@ -17,7 +17,7 @@ from serverquant.ops._window import (
     window_dims,
 )
 from serverquant.ops.dnnlowp import acc16
-from serverquant.ops.dnnlowp.options import ARGS, OUTPUT_ARGS
+from serverquant.ops.dnnlowp.options import ARGS, OUTPUT_ARGS, WEIGHT_SCALES
 from serverquant.runtime.registry import declare
 from serverquant.runtime.schema import Arg, Dims
 
@@ -81,7 +81,16 @@ declare(
     "Int8Conv",
     "Int8ConvRelu",
     inputs=(2, 3),
-    args=[*WINDOW_ARGS, GROUP_ARG, GROUPWISE_ARG, CHANNELWISE_ARG, *acc16.ARGS, *OUTPUT_ARGS, *ARGS],
+    args=[
+        *WINDOW_ARGS,
+        GROUP_ARG,
+        GROUPWISE_ARG,
+        CHANNELWISE_ARG,
+        WEIGHT_SCALES,
+        *acc16.ARGS,
+        *OUTPUT_ARGS,
+        *ARGS,
+    ],
     shape=conv_dims,
     doc="""Convolution in one to three dimensions, with groups, strides, pads and dilation; ...Relu: negative outputs
 become 0. Every output channel is the sum over its group's channels and the kernel of input times weight, plus its bias.

@@ -41,6 +41,14 @@ ARGS = [
     Arg("followed_by", "string", "", "Relu, Sigmoid or Tanh: the operator behind this one; decides output parameters"),
 ]
 
+# Of layers.
+WEIGHT_SCALES = Arg(
+    "weight_scales",
+    "floats",
+    [],
+    "DNNLOWP: for each output a scale of its Int8 weights, instead of the blob's one (ours: Caffe2 does not know it)",
+)
+
 KINDS = ("min_max", "l1", "l2", "l2_approx", "kl", "p99")
 # Arguments that a global option stands in for where the net does not give them; see runtime/options.py.
 _FLAGS = {
@@ -74,7 +82,8 @@ class Options:
     activation_precision, weight_precision, eltwise_precision: bits. symmetric_activations, symmetric_weights,
     power_of_two: how parameters are chosen. weight_kind: one of KINDS. dequantize_output: the output is float.
     relu: negative outputs become 0, in the operator or behind it. output: static parameters of the output, or None.
-    defaults: what kinds other than min_max take from global options whatever the operator says.
+    defaults: what kinds other than min_max take from global options whatever the operator says. weight_scales: of the
+    rows of Int8 weights, where they have scales of their own.
     """
 
     activation_precision: int
@@ -88,6 +97,7 @@ class Options:
     relu: bool
     output: QParams | None
     defaults: Defaults = DEFAULTS
+    weight_scales: tuple[float, ...] = ()
 
     @property
     def weight_choice(self) -> tuple[str, int, bool, bool, Defaults]:
@@ -135,6 +145,7 @@ def read_options(op: Operator, relu: bool = False, most_bits: int = 8) -> Option
             flags.caffe2_dnnlowp_force_scale_power_of_two,
             flags.caffe2_dnnlowp_activation_p99_threshold,
         ),
+        weight_scales=_weight_scales(op),
     )
 
 
@@ -153,6 +164,14 @@ def _bits(op: Operator, name: str, most: int) -> int:
     if not 2 <= bits <= most:
         raise ArgumentError(f"{_source(op, name)} is {bits}; it must be 2 to {most} bits")
     return int(bits)
+
+
+def _weight_scales(op: Operator) -> tuple[float, ...]:
+    scales = tuple(float(np.float32(scale)) for scale in getattr(op.args, WEIGHT_SCALES.name, ()))
+    for i, scale in enumerate(scales):
+        if not 0 < scale < np.inf:
+            raise ArgumentError(f"argument weight_scales[{i}] must be a positive finite number, not {scale}")
+    return scales
 
 
 def multiplier_bits(op: Operator) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 from serverquant._base.errors import ArgumentError, DTypeError, QuantizationError
 from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
+from serverquant.blobs.spec import Spec
 from serverquant.kernels.gemm._gemm import PackedWeight
 from serverquant.ops.dnnlowp.options import Options
 from serverquant.qparams import QParams, choose_weight, quantize, quantize_bias
@@ -71,14 +72,29 @@ def quantize_blocks(values: np.ndarray, blocks: int, options: Options) -> tuple[
 
 
 def read_weight(blob: Blob, blocks: int, options: Options) -> tuple[np.ndarray, list[QParams]]:
-    """int8 weights from a float or Int8 blob, in its shape, and the parameters of its blocks (one, for Int8)."""
+    """int8 weights from a float or Int8 blob, in its shape, and the parameters of its blocks. Int8 weights have one, or
+    one a row with `options.weight_scales`."""
     if not blob.spec().is_int8:
         return quantize_blocks(blob.view(), blocks, options)
     if blob.spec().dtype != dtypes.UINT8:
         raise DTypeError(f'weights "{blob.name}" ({blob.spec()!r}) must be Int8 of uint8, or float')
     middle = 1 << (options.weight_precision - 1)
     signed = (blob.view().astype(np.int16) - middle).astype(np.int8)
-    return signed, [QParams(blob.scale, blob.zero_point - middle, options.weight_precision, True)]
+    whole = QParams(blob.scale, blob.zero_point - middle, options.weight_precision, True)
+    return signed, [whole._replace(scale=scale) for scale in options.weight_scales or (blob.scale,)]
+
+
+def check_weight_scales(op: Operator, ins: list[Spec], scales: tuple[float, ...]) -> None:
+    """ArgumentError unless the argument weight_scales, if given, goes with the Int8 weights of input 1."""
+    if not scales:
+        return
+    if not ins[1].is_int8:
+        raise ArgumentError(f"argument weight_scales goes with Int8 weights; {op.input_text(ins, 1)} is something else")
+    if len(scales) != ins[1].dims[0]:
+        raise ArgumentError(
+            f"argument weight_scales has {len(scales)} entries, but weights {op.input_text(ins, 1)} have "
+            f"{ins[1].dims[0]} outputs"
+        )
 
 
 def spread(params: list[QParams], columns: int) -> tuple[np.ndarray, np.ndarray]:

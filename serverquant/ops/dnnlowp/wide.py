@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from serverquant._base.errors import QuantizationError
+from serverquant._base.errors import ArgumentError, QuantizationError
 from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import INT8, TENSOR, Spec
@@ -58,6 +58,8 @@ class WideOperator(Operator):
     def setup(self) -> None:
         self.relu = self.type.endswith("Relu")
         self.options = read_options(self, self.relu, self.bits)
+        if self.options.weight_scales:
+            raise ArgumentError(f"argument weight_scales is for engine DNNLOWP, not {self.definition.engine}")
         self.floats = float_operator(self)
 
     def infer(self, ins: list[Spec]) -> list[Spec] | None:

@@ -19,6 +19,7 @@ from serverquant.ops.dnnlowp.weights import (
     LayerWeight,
     PackedLayer,
     check_packed,
+    check_weight_scales,
     pack_bias,
     read_weight,
     spread,
@@ -43,7 +44,7 @@ def pack_weight(blob: Blob, n: int, k: int, by_row: bool, options: Options) -> L
 
 def weight_key(n: int, by_row: bool, options: Options) -> Hashable:
     """What packed weights depend on, their blob aside."""
-    return "gemm_u8", n, by_row, *options.weight_choice
+    return "gemm_u8", n, by_row, *options.weight_choice, options.weight_scales
 
 
 @register("FC", "Int8FC", "Int8FCRelu", engine="DNNLOWP_ROWWISE")
@@ -63,7 +64,8 @@ class DnnlowpFC(Operator):
         self.relu = self.type.endswith("Relu")
         self.options = read_options(self, self.relu)
         self.by_row = is_by_row(self)
-        self.fix = self.definition.fix_defects
+        # Caffe2 does not know weight_scales, so there is no defect of its to keep.
+        self.fix = self.definition.fix_defects or bool(self.options.weight_scales)
         self.first_run = _fc.FirstRun()
         if not self.args.constant_weight:
             self.options = self.options.with_kind("min_max")
@@ -79,6 +81,7 @@ class DnnlowpFC(Operator):
     def check_types(self, ins: list[Spec]) -> None:
         super().check_types(ins)
         check_not_empty(self, ins)
+        check_weight_scales(self, ins, self.options.weight_scales)
         for i in (1, 2):
             if self.is_dynamic and not ins[i].is_float:
                 raise QuantizationError(

@@ -8,7 +8,7 @@ from typing import Any
 from serverquant._base.errors import ShapeError
 from serverquant.blobs.spec import OBJECT, Spec
 from serverquant.ops.dnnlowp import acc16
-from serverquant.ops.dnnlowp.options import ARGS, OUTPUT_ARGS
+from serverquant.ops.dnnlowp.options import ARGS, OUTPUT_ARGS, WEIGHT_SCALES
 from serverquant.runtime.registry import declare
 from serverquant.runtime.schema import Arg, Dims, axis_of
 
@@ -59,6 +59,7 @@ _LAYER: dict[str, Any] = {
         AXIS,
         AXIS_W,
         CHANNELWISE,
+        WEIGHT_SCALES,
         Arg("float16_compute", "bool", False, "no effect on a CPU"),
         Arg("constant_weight", "bool", True, "0: weights change from run to run; they are then quantized by min_max"),
         *acc16.ARGS,

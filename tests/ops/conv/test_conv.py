@@ -130,6 +130,37 @@ def test_float_weights_and_packed_ones(groupwise):
         run("Int8Conv", {"X": case.x, "W": packed}, **{**static, "kernels": (2, 3)})
 
 
+@pytest.mark.parametrize("engine", ["DNNLOWP", "DNNLOWP_ACC16"])
+@pytest.mark.parametrize("nhwc", [True, False])
+@pytest.mark.parametrize("name", SHAPES)
+def test_weight_scales_are_one_an_output(name, nhwc, engine):
+    case = Case(name)
+    scales = (0.002 + 0.03 * RNG.random(len(case.b))).astype(np.float32)
+    zero = case.w.zero_point - 128
+    bias = np.array([quantize_bias(case.b[i : i + 1], case.x.scale * s)[0] for i, s in enumerate(scales)], np.int32)
+    acc = case.sums((case.w.data.astype(np.int16) - 128).astype(np.int8), zero, bias)
+    want = gemm.requant_f32(acc, case.x.scale * scales / np.float32(0.5), 90)
+    x, w = (case.x, case.w) if nhwc else (first(case.x), first(case.w))
+    static = {"engine": engine, "order": "NHWC" if nhwc else "NCHW", "Y_scale": 0.5, "Y_zero_point": 90, **case.args}
+    got = run("Int8Conv", {"X": x, "W": w, "B": case.b}, weight_scales=scales.tolist(), **static)
+    np.testing.assert_array_equal(got.data, want if nhwc else first(want))
+
+
+def test_wrong_weight_scales():
+    case = Case("3x3")
+    static = {"engine": "DNNLOWP", "order": "NHWC", "Y_scale": 0.5, "Y_zero_point": 90, **case.args}
+    feeds = {"X": case.x, "W": case.w, "B": case.b}
+    with pytest.raises(ArgumentError, match=r"5 entries, but weights input 1 .* have 6 outputs"):
+        run("Int8Conv", feeds, weight_scales=[0.1] * 5, **static)
+    for wrong in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ArgumentError, match=r"weight_scales\[1\] must be a positive finite number"):
+            run("Int8Conv", feeds, weight_scales=[0.1, wrong, *[0.1] * 4], **static)
+    with pytest.raises(ArgumentError, match="goes with Int8 weights"):
+        run("Int8Conv", {**feeds, "W": case.floats()[1]}, weight_scales=[0.1] * 6, **static)
+    with pytest.raises(ArgumentError, match="weight_scales is for engine DNNLOWP, not DNNLOWP_16"):
+        run("Conv", feeds, weight_scales=[0.1] * 6, **{**static, "engine": "DNNLOWP_16"})
+
+
 def test_dynamic_output_follows_every_run():
     case = Case("3x3")
     w = case.floats()[1]

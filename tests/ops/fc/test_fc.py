@@ -7,7 +7,7 @@ import pytest
 from ops.nets import bind, feed, run
 from reference import gemm
 
-from serverquant._base.errors import DTypeError, QuantizationError, ServerquantError, ShapeError
+from serverquant._base.errors import ArgumentError, DTypeError, QuantizationError, ServerquantError, ShapeError
 from serverquant.blobs.store import Int8
 from serverquant.qparams import choose, choose_weight, quantize, quantize_bias
 from serverquant.runtime.workspace import Workspace
@@ -64,6 +64,16 @@ def test_float_weights(by_row, fix):
     want = gemm.requant_f32(sums(X, q, zeros, bias), X.scale * scales / SY, 90)
     got = run("FC", {"X": X, "W": FLOAT_W, "B": B}, quantize_channelwise=int(by_row), fix=fix, **STATIC)
     np.testing.assert_array_equal(got.data, want)
+
+
+@pytest.mark.parametrize("fix", [False, True])
+def test_weight_scales_are_one_an_output(fix):
+    scales = (0.002 + 0.03 * RNG.random(N)).astype(np.float32)
+    acc = sums(X, (W.data.astype(np.int16) - 128).astype(np.int8), -8, bias_of(scales))
+    got = run("Int8FC", {"X": X, "W": W, "B": B}, weight_scales=scales.tolist(), fix=fix, **STATIC)
+    np.testing.assert_array_equal(got.data, gemm.requant_f32(acc, X.scale * scales / SY, 90))
+    with pytest.raises(ArgumentError, match=f"has 2 entries, but weights .* have {N} outputs"):
+        run("Int8FC", {"X": X, "W": W, "B": B}, weight_scales=[0.1, 0.1], **STATIC)
 
 
 @pytest.mark.parametrize("by_row", [False, True])
