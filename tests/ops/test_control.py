@@ -357,6 +357,29 @@ def test_print(capsys, tmp_path):
     assert (tmp_path / "x.log").read_text().count("\n") == 3
 
 
+def test_summarize(capsys, tmp_path):
+    workspace.ResetWorkspace(str(tmp_path))
+    for values, want in (
+        ([1, 2, 3, 10], [1, 10, 4, 4.082483]),
+        ([5], [5, 5, 5, 0]),
+        ([1e8, 1e8 + 8, 1e8 + 16, 3], [3, 100000016, 75000008, 50000004]),  # sums in double
+    ):
+        workspace.FeedBlob("a/x", np.float32(values))
+        np.testing.assert_array_equal(value_of("Summarize", "a/x"), np.float32(want))
+    for values, want in (([1, np.nan, -2, 3], [-2, 3]), ([np.nan, np.inf, -2], [np.nan, np.nan])):
+        workspace.FeedBlob("a/x", np.float32(values))
+        np.testing.assert_array_equal(value_of("Summarize", "a/x"), [*np.float32(want), np.nan, np.nan])
+    assert capsys.readouterr().err == ""
+    workspace.FeedBlob("a/x", np.arange(5, dtype=np.float32))
+    run("Summarize", "a/x", [])
+    assert "0 4 2 1.58114" in capsys.readouterr().err
+    run("Summarize", "a/x", [], to_file=1)
+    assert (tmp_path / "a#x.summary").read_text() == "0 4 2 1.58114\n"
+    workspace.FeedBlob("a/x", np.zeros(0, np.float32))
+    with pytest.raises(ShapeError, match="at least one element"):
+        run("Summarize", "a/x", [])
+
+
 def test_blobs_as_such():
     workspace.FeedBlob("x", np.float32([1]))
     assert value_of("GetAllBlobNames").tolist() == [b"out", b"x"]

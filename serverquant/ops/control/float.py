@@ -10,7 +10,8 @@ import numpy as np
 
 from serverquant._base.errors import NetError, ServerquantError
 from serverquant.blobs._blob import Blob
-from serverquant.blobs.spec import EMPTY, Spec
+from serverquant.blobs import dtypes
+from serverquant.blobs.spec import EMPTY, TENSOR, Spec
 from serverquant.blobs.store import Int8
 from serverquant.ops.control import schema  # noqa: F401
 from serverquant.runtime._plan import PythonStep, Step, no_step
@@ -69,9 +70,7 @@ class Print(PythonOperator):
         for name, value in zip(self.inputs, inputs):
             text = self._text(name, value)
             if getattr(self.args, "to_file", False):
-                folder = getattr(self.definition.store, "root_folder", ".")
-                with open(os.path.join(folder, name.replace("/", "_") + ".log"), "a") as file:
-                    file.write(text + "\n")
+                append_line(self, name.replace("/", "_") + ".log", text)
             else:
                 print(text, file=sys.stderr)
 
@@ -84,6 +83,42 @@ class Print(PythonOperator):
         limit = getattr(self.args, "limit", 0) or 1000
         flat = value.reshape(-1)[:limit].tolist()
         return f"{name} ({'x'.join(map(str, value.shape)) or 'scalar'} {value.dtype}{scale}): {flat}"
+
+
+@register("Summarize")
+class Summarize(PythonOperator):
+    """Minimum and maximum pass over NaN unless it stands first, as in Caffe2; the moments are sums in double."""
+
+    takes = "float"
+
+    def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
+        return dtypes.FLOAT, TENSOR
+
+    def check_types(self, ins: list[Spec]) -> None:
+        super().check_types(ins)
+        if ins[0].size == 0:
+            raise self.shape_error(ins, 0, "at least one element")
+
+    def run(self, inputs: list[Any], outputs: list[Any]) -> None:
+        x = inputs[0].reshape(-1)
+        with np.errstate(all="ignore"):
+            ends = (x[0], x[0]) if np.isnan(x[0]) else (np.fmin.reduce(x), np.fmax.reduce(x))
+            spread = x.std(dtype=np.float64, ddof=1) if x.size > 1 else 0.0
+            found = np.array([*ends, x.mean(dtype=np.float64), spread], np.float32)
+        text = " ".join(f"{value:g}" for value in found)
+        if self.args.to_file:
+            append_line(self, self.inputs[0].replace("/", "#") + ".summary", text)
+        elif not outputs:
+            print(f"{self.inputs[0]}: minimum, maximum, mean, deviation {text}", file=sys.stderr)
+        for output in outputs:
+            output[...] = found
+
+
+def append_line(op: Operator, file_name: str, text: str) -> None:
+    """To a file in the workspace's root folder."""
+    folder = getattr(op.definition.store, "root_folder", ".")
+    with open(os.path.join(folder, file_name), "a") as file:
+        file.write(text + "\n")
 
 
 @register("DataCouple")

@@ -184,6 +184,17 @@ declare(
     effects=True,
     doc="Prints a tensor.",
 )
+declare(
+    "Summarize",
+    inputs=1,
+    outputs=(0, 1),
+    args=[Arg("to_file", "bool", False, "Append to the file NAME.summary in the workspace's root folder instead.")],
+    shape=lambda op, ins: [(4,)] * len(op.outputs),
+    effects=True,
+    doc="Prints minimum, maximum, mean and standard deviation (of a sample: over N - 1; 0 for one element) of a tensor.",
+    in_doc=["X: float, not empty"],
+    out_doc=["Y: float [4], these four; optional, and nothing is printed then unless to_file is set"],
+)
 declare("LogInfo", **ANY, args=None, doc="Prints its inputs.")
 declare(
     "DataCouple",

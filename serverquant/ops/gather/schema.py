@@ -10,7 +10,7 @@ from serverquant._base.errors import ArgumentError, ShapeError
 from serverquant.blobs.spec import Spec
 from serverquant.ops.dnnlowp.options import ARGS, OUTPUT_ARGS
 from serverquant.runtime.registry import declare
-from serverquant.runtime.schema import Arg, axis_of
+from serverquant.runtime.schema import MANY, Arg, axis_of
 
 Dims = tuple[int, ...]
 
@@ -82,4 +82,23 @@ declare(
     doc="Output = the slices of data at the indices, along axis 1.",
     in_doc=("DATA: tensor, at least 2-D", "INDICES: int32 or int64 of any shape"),
     out_doc=("OUTPUT: the batch, the indices' dims, dims behind axis 1",),
+)
+
+
+def decoded_shape(op: Any, ins: list[Spec]) -> list[Dims]:
+    if len(op.outputs) != len(ins) - 1:
+        raise ArgumentError(f"{len(ins) - 1} inputs of codes give as many outputs, not {len(op.outputs)}")
+    return [codes.dims for codes in ins[1:]]
+
+
+declare(
+    "QuantDecode",
+    inputs=(2, MANY),
+    outputs=(1, MANY),
+    shape=decoded_shape,
+    doc="""The values that codes stand for: Y[...] = codebook[codes[...]].
+
+A code past the codebook is an error; Caffe2 reads whatever memory holds there.""",
+    in_doc=["codebook: float, seen as one row", "codes, one or more: uint8, uint16 or int32, of any shape"],
+    out_doc=["Y, one for each input of codes: float, the codes' shape"],
 )

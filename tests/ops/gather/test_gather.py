@@ -72,3 +72,16 @@ def test_refused():
         run("BatchGather", {"X": numbers(2, 3), "I": np.zeros((3, 1), int)}, match_outer=1)
     with pytest.raises(DTypeError, match="int32"):
         run("Gather", {"X": numbers(3), "I": np.array([0.0], np.float32)})
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
+def test_codes_of_a_codebook(dtype):
+    codebook = np.float32([[0.5, 1.5], [-2, 9]])
+    a, b = np.array([[0, 3], [2, 1]], dtype), np.array([1, 1], dtype)
+    first, second = run("QuantDecode", {"C": codebook, "A": a, "B": b}, ("Y", "Z"))
+    np.testing.assert_array_equal(first, np.float32([[0.5, 9], [-2, 1.5]]))
+    np.testing.assert_array_equal(second, np.float32([1.5, 1.5]))
+    with pytest.raises(ServerquantError, match='code 4 at 1 of input 2 "B" is out of range: the codebook has 4'):
+        run("QuantDecode", {"C": codebook, "A": a, "B": np.array([1, 4], dtype)}, ("Y", "Z"))
+    with pytest.raises(ArgumentError, match="2 inputs of codes give as many outputs, not 1"):
+        run("QuantDecode", {"C": codebook, "A": a, "B": b})
