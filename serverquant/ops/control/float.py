@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from serverquant._base.errors import NetError, ServerquantError
-from serverquant.blobs._blob import Blob
 from serverquant.blobs import dtypes
+from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import EMPTY, TENSOR, Spec
 from serverquant.blobs.store import Int8
 from serverquant.ops.control import schema  # noqa: F401

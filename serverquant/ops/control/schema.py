@@ -191,7 +191,7 @@ declare(
     args=[Arg("to_file", "bool", False, "Append to the file NAME.summary in the workspace's root folder instead.")],
     shape=lambda op, ins: [(4,)] * len(op.outputs),
     effects=True,
-    doc="Prints minimum, maximum, mean and standard deviation (of a sample: over N - 1; 0 for one element) of a tensor.",
+    doc="Minimum, maximum, mean and standard deviation (over N - 1; 0 for one element) of a tensor, printed or in Y.",
     in_doc=["X: float, not empty"],
     out_doc=["Y: float [4], these four; optional, and nothing is printed then unless to_file is set"],
 )
