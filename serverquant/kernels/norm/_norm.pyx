@@ -1,10 +1,11 @@
-"""Normalisation of floats. See norm.h for the formulas.
+"""Normalisation of floats, and of bytes by groups. See norm.h for the formulas.
 
 The `py_` functions run the same code on contiguous arrays, for tests and tools.
 Bounds are not checked there in any build: the address of an empty array's first element is taken, never read.
 """
 cimport cython
 from libc.math cimport INFINITY
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 from serverquant._base._isa cimport level
 from serverquant._base._threads cimport parallel_range, range_fn, team_size
@@ -50,10 +51,29 @@ cdef extern from "norm.h" nogil:
         long long channels, inner, size
         float alpha, beta, bias
 
+    ctypedef struct sq_channel_sums_job:
+        const uint8_t* x
+        uint64_t* sums
+        uint64_t* squares
+        long long channels, inner
+        int nhwc
+
+    ctypedef struct sq_group_job:
+        const uint8_t* x
+        uint8_t* y
+        const int32_t* scale
+        const int32_t* bias
+        long long channels, inner
+        int nhwc
+        int64_t multiplier, half
+        int shift
+        float factor
+        int zero_point, hi
+
     void sq_fold_norm(const float* scale, const float* bias, const float* mean, const float* var, float epsilon,
                       long long channels, float* alpha, float* beta)
 
-cdef range_fn[3] NCHW, NHWC, ROW_SUMS, COLUMN_SUMS, ROW_NORM, LRN_NCHW, LRN_NHWC
+cdef range_fn[3] NCHW, NHWC, ROW_SUMS, COLUMN_SUMS, ROW_NORM, LRN_NCHW, LRN_NHWC, CHANNEL_SUMS, GROUP
 
 fill_levels(NCHW, sq_norm_rows, sq_norm_row_count, b"affine_nchw_f32")
 fill_levels(NHWC, sq_norm_rows, sq_norm_row_count, b"affine_nhwc_f32")
@@ -62,6 +82,9 @@ fill_levels(COLUMN_SUMS, sq_norm_rows, sq_norm_row_count, b"column_sums_f32")
 fill_levels(ROW_NORM, sq_norm_rows, sq_norm_row_count, b"row_norm_f32")
 fill_levels(LRN_NCHW, sq_norm_rows, sq_norm_row_count, b"lrn_nchw_f32")
 fill_levels(LRN_NHWC, sq_norm_rows, sq_norm_row_count, b"lrn_nhwc_f32")
+
+fill_levels(CHANNEL_SUMS, sq_norm_rows, sq_norm_row_count, b"channel_sums_u8")
+fill_levels(GROUP, sq_norm_rows, sq_norm_row_count, b"group_u8")
 
 # Elementary operations of one element of a local response beside its window, for the choice of the team.
 cdef enum:
@@ -170,3 +193,29 @@ def py_local_response(const float[:, :, ::1] x, float[:, :, ::1] y, float[:, :, 
                       beta: float, bias: float, *, bint nhwc) -> None:
     channels, inner = (x.shape[2], x.shape[1]) if nhwc else (x.shape[1], x.shape[2])
     local_response(&x[0, 0, 0], &y[0, 0, 0], &scale[0, 0, 0], x.shape[0], channels, inner, size, alpha, beta, bias, nhwc)
+
+
+@cython.boundscheck(False)
+def channel_sums_u8(const uint8_t[:, :, ::1] x, uint64_t[:, ::1] sums, uint64_t[:, ::1] squares, *, bint nhwc) -> None:
+    """Sums and sums of squares [images, channels] of x (images, pixels, channels) if nhwc, else (.., channels, pixels)."""
+    cdef sq_channel_sums_job job
+    cdef long long channels = sums.shape[1], blocks = channels
+    if nhwc:
+        blocks = (channels + SQ_NORM_BLOCK - 1) // SQ_NORM_BLOCK
+    job.x, job.sums, job.squares = &x[0, 0, 0], &sums[0, 0], &squares[0, 0]
+    job.channels, job.inner, job.nhwc = channels, x.shape[1] if nhwc else x.shape[2], nhwc
+    with nogil:
+        parallel_range(CHANNEL_SUMS[level()], &job, x.shape[0] * blocks, 1, team_size(x.shape[0] * channels * job.inner))
+
+
+@cython.boundscheck(False)
+def group_u8(const uint8_t[:, :, ::1] x, uint8_t[:, :, ::1] y, const int32_t[:, ::1] scale, const int32_t[:, ::1] bias, *,
+             bint nhwc, int64_t multiplier, int64_t half, int shift, float factor, int zero_point, int hi) -> None:
+    """y of x, of the shapes above; scale and bias: [images, channels]."""
+    cdef sq_group_job job
+    job.x, job.y, job.scale, job.bias = &x[0, 0, 0], &y[0, 0, 0], &scale[0, 0], &bias[0, 0]
+    job.channels, job.inner, job.nhwc = scale.shape[1], x.shape[1] if nhwc else x.shape[2], nhwc
+    job.multiplier, job.half, job.shift, job.factor = multiplier, half, shift, factor
+    job.zero_point, job.hi = zero_point, hi
+    with nogil:
+        parallel_range(GROUP[level()], &job, x.shape[0] * x.shape[1], 1, team_size(4 * x.shape[0] * x.shape[1] * x.shape[2]))

@@ -186,6 +186,82 @@ static void SQ_NAME(lrn_nhwc_f32)(const void* job, long long begin, long long en
     }
 }
 
+/* ---- groups of bytes ---- */
+
+/* Squares of so many bytes fit 32 bits. */
+#define SQ_BYTE_RUN 65536
+
+static void SQ_NAME(channel_sums_u8)(const void* job, long long begin, long long end) {
+    const sq_channel_sums_job j = *(const sq_channel_sums_job*)job;
+    const long long blocks = j.nhwc ? (j.channels + SQ_NORM_BLOCK - 1) / SQ_NORM_BLOCK : j.channels;
+    for (long long item = begin; item < end; item++) {
+        const long long image = item / blocks, first = item % blocks * (j.nhwc ? SQ_NORM_BLOCK : 1);
+        const long long left = j.channels - first, width = !j.nhwc ? 1 : left < SQ_NORM_BLOCK ? left : SQ_NORM_BLOCK;
+        const uint8_t* x = j.x + image * j.inner * j.channels + first * (j.nhwc ? 1 : j.inner);
+        uint64_t* sums = j.sums + image * j.channels + first;
+        uint64_t* squares = j.squares + image * j.channels + first;
+        for (long long c = 0; c < width; c++) sums[c] = squares[c] = 0;
+        for (long long p0 = 0; p0 < j.inner; p0 += SQ_BYTE_RUN) {
+            const long long count = j.inner - p0 < SQ_BYTE_RUN ? j.inner - p0 : SQ_BYTE_RUN;
+            uint32_t s[SQ_NORM_BLOCK] = {0}, q[SQ_NORM_BLOCK] = {0};
+            if (j.nhwc)
+                for (long long p = p0; p < p0 + count; p++)
+                    for (long long c = 0; c < width; c++) {
+                        const uint32_t v = x[p * j.channels + c];
+                        s[c] += v;
+                        q[c] += v * v;
+                    }
+            else
+                for (long long p = p0; p < p0 + count; p++) {
+                    s[0] += x[p];
+                    q[0] += (uint32_t)x[p] * x[p];
+                }
+            for (long long c = 0; c < width; c++) {
+                sums[c] += s[c];
+                squares[c] += q[c];
+            }
+        }
+    }
+}
+
+static inline int32_t SQ_NAME(acc)(uint8_t x, int32_t scale, int32_t bias) {
+    return (int32_t)((uint32_t)x * (uint32_t)scale + (uint32_t)bias);
+}
+
+static inline int32_t SQ_NAME(fixed_point)(const sq_group_job* j, int32_t acc) {
+    /* The bounds first: what is added to them cannot overflow. */
+    int64_t v = (int64_t)((uint64_t)(int64_t)acc * (uint64_t)j->multiplier + (uint64_t)j->half) >> j->shift;
+    v = v > j->hi - j->zero_point ? j->hi - j->zero_point : v;
+    return (int32_t)(v < -j->zero_point ? -j->zero_point : v) + j->zero_point;
+}
+
+static void SQ_NAME(group_u8)(const void* job, long long begin, long long end) {
+    const sq_group_job j = *(const sq_group_job*)job;
+    const long long count = j.nhwc ? j.channels : j.inner, step = j.nhwc;
+    const long long whole = count - count % SQ_GROUP_BLOCK;
+    for (long long item = begin; item < end; item++) {
+        const uint8_t* x = j.x + item * count;
+        uint8_t* y = j.y + item * count;
+        const long long at = j.nhwc ? item / j.inner * j.channels : item;
+        const int32_t* scale = j.scale + at;
+        const int32_t* bias = j.bias + at;
+        if (step)
+            for (long long i = 0; i < whole; i++)
+                y[i] = (uint8_t)SQ_NAME(fixed_point)(&j, SQ_NAME(acc)(x[i], scale[i], bias[i]));
+        else
+            for (long long i = 0; i < whole; i++)
+                y[i] = (uint8_t)SQ_NAME(fixed_point)(&j, SQ_NAME(acc)(x[i], *scale, *bias));
+        for (long long i = whole; i < count; i++) {
+            const float v = rintf((float)SQ_NAME(acc)(x[i], scale[i * step], bias[i * step]) * j.factor);
+            /* Not a number and what is below int64 become the lower end, as what is too large for it does. */
+            const int64_t q = fabsf(v) < 0x1p63f ? (int64_t)v : INT64_MIN / 2;
+            const int64_t z = q + j.zero_point;
+            y[i] = (uint8_t)(z < 0 ? 0 : z > j.hi ? j.hi : z);
+        }
+    }
+}
+
+#undef SQ_BYTE_RUN
 #undef SQ_LANES
 #undef SQ_NAME
 #undef SQ_SUFFIX

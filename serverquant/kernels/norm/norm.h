@@ -13,6 +13,12 @@
  *                  then y = f32(f32(y * gamma[j]) + beta[j]), unless NULL
  *   lrn_nchw_f32      items: blocks of SQ_NORM_BLOCK pixels of an image; lrn_nhwc_f32   items: pixels
  *     scale = bias + sum over the window's channels, ascending, of fma(x, x * (alpha / size), ...); y = x * scale^-beta
+ *   channel_sums_u8   items: NHWC blocks of SQ_NORM_BLOCK channels of an image, NCHW planes
+ *     sums = sum of x, squares = sum of x^2, exact
+ *   group_u8          items: NHWC pixels of `channels` bytes, NCHW planes of `inner` bytes; rows of neighbours
+ *     acc = x * scale[c] + bias[c] modulo 2^32, as int32
+ *     whole blocks of SQ_GROUP_BLOCK neighbours:  y = clamp(((acc * multiplier + half) >> shift) + zero_point)
+ *     those behind them:                          y = clamp(rne(f32(f32(acc) * factor)) + zero_point)
  *
  * A sum takes blocks of SQ_NORM_RUN elements: sixteen lanes of single precision (columns: one chain each), lane k adding
  * elements k, k+16, ...; then lane k adds lane k+8, k+4, k+2, k+1; the blocks' sums are added as doubles.
@@ -20,10 +26,12 @@
 #ifndef SERVERQUANT_NORM_H
 #define SERVERQUANT_NORM_H
 
+#include <stdint.h>
+
 #include "serverquant/bounds.h"
 #include "serverquant/rows.h"
 
-enum { SQ_NORM_BLOCK = 64, SQ_NORM_RUN = 1024 };
+enum { SQ_NORM_BLOCK = 64, SQ_NORM_RUN = 1024, SQ_GROUP_BLOCK = 8 };
 
 typedef struct {
     const float* x;
@@ -61,6 +69,27 @@ typedef struct {
     long long size;      /* channels of a window, half of them before */
     float alpha, beta, bias;
 } sq_lrn_job;
+
+typedef struct {
+    const uint8_t* x;
+    uint64_t* sums;          /* [images][channels] */
+    uint64_t* squares;
+    long long channels, inner;
+    int nhwc;
+} sq_channel_sums_job;
+
+typedef struct {
+    const uint8_t* x;
+    uint8_t* y;
+    const int32_t* scale;    /* [images][channels] */
+    const int32_t* bias;
+    long long channels, inner;
+    int nhwc;
+    int64_t multiplier, half; /* products modulo 2^64 */
+    int shift;
+    float factor;
+    int zero_point, hi;      /* y is 0 to hi */
+} sq_group_job;
 
 extern const sq_row sq_norm_rows[];
 extern const int sq_norm_row_count;

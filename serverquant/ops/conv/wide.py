@@ -65,5 +65,5 @@ class WideConv(WideOperator):
         acc = np.zeros((group, len(x), *fit.out_sizes, each), np.int64)
         for tap, part in enumerate(taps(x, fit, 1)):
             for g in range(group):
-                acc[g] += part[..., g * channels : (g + 1) * channels] @ by_tap[g, :, tap].T
+                acc[g] += wide.product(part[..., g * channels : (g + 1) * channels], by_tap[g, :, tap].T)
         return np.moveaxis(acc, 0, -2).reshape(*acc.shape[1:-1], group * each)

@@ -158,6 +158,13 @@ def quantize(x: np.ndarray, params: QParams) -> np.ndarray:
     return y.reshape(np.shape(x))
 
 
+def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a @ b of int64 below 2^17. As doubles, for which numpy has fast products, while their sums are exact."""
+    if a.shape[-1] > 1 << (53 - 2 * 17):
+        return a @ b
+    return (a.astype(np.float64) @ b.astype(np.float64)).astype(np.int64)
+
+
 def requantize(acc: np.ndarray, multiplier: np.ndarray | np.float32, out: QParams, relu: bool = False) -> np.ndarray:
     """clamp(rne(f32(f32(acc) * multiplier)) + z) of sums modulo 2^32. Products beyond int64, and what is no number,
     become the lower end."""

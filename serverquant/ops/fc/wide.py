@@ -68,7 +68,7 @@ class WideFC(WideOperator):
         """Exact sums [M, N] without bias, and the scale of each column's units."""
         n, k = weight_matrix(self, inputs[1].dims)
         weight = wide.weight(inputs[1], self._blocks(n), self.options)
-        acc = x.centred.reshape(-1, k) @ weight.centred.reshape(n, k).T
+        acc = wide.product(x.centred.reshape(-1, k), weight.centred.reshape(n, k).T)
         return acc, np.float32(x.params.scale) * self.weight_scales(inputs[1], n)
 
     def weight_scales(self, blob: Blob, n: int) -> np.ndarray:

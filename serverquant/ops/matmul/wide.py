@@ -23,6 +23,6 @@ class WideBatchMatMul(WideOperator):
         a, b = ins[0].centred, ins[1].centred
         a = a.swapaxes(-1, -2) if self.args.trans_a and a.ndim > 1 else a
         b = b.swapaxes(-1, -2) if self.args.trans_b and b.ndim > 1 else b
-        acc = np.matmul(a[None] if a.ndim == 1 else a, b[:, None] if b.ndim == 1 else b)
+        acc = wide.product(a[None] if a.ndim == 1 else a, b[:, None] if b.ndim == 1 else b)
         scale = np.float32(ins[0].params.scale) * np.float32(ins[1].params.scale)
         return wide.requantize(acc, scale / np.float32(out.scale), out)

@@ -9,13 +9,12 @@ import numpy as np
 from serverquant._base.errors import ArgumentError, QuantizationError
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import INT8
+from serverquant.kernels.norm import _norm
 from serverquant.ops.dnnlowp import wide
 from serverquant.ops.dnnlowp.options import multiplier_bits
 from serverquant.ops.dnnlowp.wide import Wide, WideOperator
 from serverquant.qparams import QParams, choose, dequantize, find_min_max
 from serverquant.runtime.registry import register
-
-BLOCK = 8  # Caffe2's vector of int32
 
 
 @register("GroupNorm", "Int8GroupNorm", engine="DNNLOWP")
@@ -57,9 +56,8 @@ class DnnlowpGroupNorm(WideOperator):
         x, sx = ins[0], np.float32(ins[0].params.scale)
         dims = x.q.shape
         channels = dims[-1] if nhwc else dims[1]
-        images = x.q.astype(np.int64).reshape(dims[0], *((-1, channels) if nhwc else (channels, -1)))
-        images = images if nhwc else images.swapaxes(1, 2)
-        mean, rsig = moments(images, group, sx, np.float32(self.args.epsilon))
+        images = x.q.reshape(dims[0], *((-1, channels) if nhwc else (channels, -1)))
+        mean, rsig = moments(images, group, nhwc, sx, np.float32(self.args.epsilon))
         mu = round_half_away(mean) - x.params.zero_point
         gamma, s_g = self._gamma(inputs[1])
         beta = wide.bias(inputs[2], np.full(channels, sx * s_g, np.float32))
@@ -69,15 +67,34 @@ class DnnlowpGroupNorm(WideOperator):
         scale = gamma * np.repeat(whole_rsig, spread, 1)
         offset = np.repeat(mu + x.params.zero_point, spread, 1)
         bias = fixed_point(beta, np.float32(1) / s_r, self.multiplier_bits) - scale * offset
-        acc = images * scale[:, None] + bias[:, None]
-        y = self._requantize(acc if nhwc else acc.swapaxes(1, 2), s_r * s_g * sx / np.float32(out.scale), out)
+        y = np.empty(images.shape, np.uint8)
+        self._requantize(images, y, scale, bias, nhwc, s_r * s_g * sx / np.float32(out.scale), out)
         return y.reshape(dims)
 
-    def _requantize(self, acc: np.ndarray, multiplier: np.float32, out: QParams) -> np.ndarray:
-        whole = acc.shape[-1] // BLOCK * BLOCK
-        blocks = fixed_point(acc[..., :whole], multiplier, self.multiplier_bits) + out.zero_point
-        rest = wide.requantize(acc[..., whole:], multiplier, out)
-        return np.concatenate([np.clip(blocks, 0, out.qmax), rest], -1)
+    def _requantize(
+        self,
+        images: np.ndarray,
+        y: np.ndarray,
+        scale: np.ndarray,
+        bias: np.ndarray,
+        nhwc: bool,
+        factor: np.float32,
+        out: QParams,
+    ) -> None:
+        multiplier, half, shift = fixed_multiplier(factor, self.multiplier_bits)
+        _norm.group_u8(
+            images,
+            y,
+            scale.astype(np.int32),
+            bias.astype(np.int32),
+            nhwc=nhwc,
+            multiplier=multiplier,
+            half=half,
+            shift=shift,
+            factor=float(factor),
+            zero_point=out.zero_point,
+            hi=out.qmax,
+        )
 
     def _gamma(self, blob: Blob) -> tuple[np.ndarray, np.float32]:
         """Whole numbers, and the scale of their units."""
@@ -93,14 +110,17 @@ class DnnlowpGroupNorm(WideOperator):
         return choose(lo, hi, options.weight_precision, options.symmetric_weights, options.power_of_two)
 
 
-def moments(images: np.ndarray, group: int, scale: np.float32, epsilon: np.float32) -> tuple[np.ndarray, np.ndarray]:
-    """(mean of the integers, inverse deviation of the values), [N, groups], from integers [N, pixels, channels]."""
-    n, pixels, channels = images.shape
-    parts = images.reshape(n, pixels, group, channels // group)
+def moments(
+    images: np.ndarray, group: int, nhwc: bool, scale: np.float32, epsilon: np.float32
+) -> tuple[np.ndarray, np.ndarray]:
+    """(mean of the bytes, inverse deviation of the values), [N, groups]. images: NHWC [N, pixels, channels], or NCHW
+    [N, channels, pixels]."""
+    n, pixels, channels = images.shape if nhwc else (images.shape[0], images.shape[2], images.shape[1])
+    sums, squares = np.empty((2, n, channels), np.uint64)
+    _norm.channel_sums_u8(images, sums, squares, nhwc=nhwc)
     count = np.float32(pixels * (channels // group))
-    mean = parts.sum((1, 3)).astype(np.float32) / count
-    squares = (parts * parts).sum((1, 3)).astype(np.float32) / count
-    var = (squares - mean * mean) * (scale * scale)
+    mean, square = (part.reshape(n, group, -1).sum(2).astype(np.float32) / count for part in (sums, squares))
+    var = (square - mean * mean) * (scale * scale)
     return mean, np.float32(1) / np.sqrt(var + epsilon)
 
 
@@ -109,13 +129,20 @@ def round_half_away(x: np.ndarray) -> np.ndarray:
 
 
 def fixed_point(acc: np.ndarray, multiplier: np.float32, bits: int) -> np.ndarray:
-    """(acc * M + half) >> shift, M / 2^shift the multiplier. Caffe2 shifts as for 32 bits, whatever the bits of M."""
+    """int64: (acc * M + half) >> shift, M / 2^shift the multiplier."""
+    whole, half, shift = fixed_multiplier(multiplier, bits)
+    return (acc.astype(np.int32).astype(np.int64) * whole + half) >> shift
+
+
+def fixed_multiplier(multiplier: np.float32, bits: int) -> tuple[int, int, int]:
+    """(M, half, shift). Caffe2 shifts as for 32 bits, whatever the bits of M."""
     if not np.isfinite(multiplier):
         raise QuantizationError(f"a multiplier became {multiplier}: X, gamma or beta are NaN, infinite or too large")
     fraction, exponent = math.frexp(float(multiplier))
     shift = 31 - exponent
     whole = round(fraction * (1 << (bits - 1)))
-    product = acc.astype(np.int32).astype(np.int64) * whole
     if shift > 62:  # less than half of a unit
-        return np.zeros_like(product)
-    return (product + (1 << (shift - 1))) >> shift if shift > 0 else product << -shift
+        return 0, 0, 0
+    if shift > 0:
+        return whole, 1 << (shift - 1), shift
+    return (((whole << -shift) + (1 << 63)) % (1 << 64)) - (1 << 63), 0, 0  # modulo 2^64
