@@ -10,10 +10,14 @@ import argparse
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     from serverquant.cli import quantize
+    from serverquant.quantization.corrections.equalization import DATA_FREE
 
     parser.add_argument("init", metavar="INIT_NET")
     parser.add_argument("predict", metavar="PREDICT_NET")
     quantize.data_arguments(parser)
+    parser.add_argument(
+        "--equalization", choices=DATA_FREE, default="cross_layer", help="as for quantize (default cross_layer)"
+    )
     parser.add_argument("-o", "--output", required=True, metavar="FILE")
 
 
@@ -21,7 +25,8 @@ def main(args: argparse.Namespace) -> int:
     from serverquant.cli import quantize, show
     from serverquant.quantization.calibrate import calibrate
 
-    found = calibrate(args.init, args.predict, quantize.data(args), batch=args.batch)
+    data = quantize.data(args)
+    found = calibrate(args.init, args.predict, data, equalization=args.equalization, batch=args.batch)
     found.save(args.output)
     if args.json:
         ranges = {name: [blob.histogram.lo, blob.histogram.hi] for name, blob in found.blobs.items()}

@@ -6,6 +6,7 @@ serverquant quantize init_net.pb predict_net.pb --data images.npz -o out
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,27 @@ from serverquant._base.errors import ArgumentError
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     from serverquant.qparams import KINDS
+    from serverquant.quantization.corrections import bias, equalization
+    from serverquant.quantization.ptq import PRESETS
 
     parser.add_argument("init", metavar="INIT_NET")
     parser.add_argument("predict", metavar="PREDICT_NET")
     data_arguments(parser, required=False)
     parser.add_argument("--statistics", metavar="FILE", help="what `serverquant calibrate` wrote, instead of --data")
     parser.add_argument("-o", "--output", required=True, metavar="FOLDER", help="made when missing")
-    parser.add_argument("--method", default="min_max", choices=(*KINDS, "percentile"), help="ranges of activations")
-    parser.add_argument("--percentile", type=float, default=99.99, help="share kept by that method (default 99.99)")
-    parser.add_argument("--weights", default="min_max", choices=KINDS, help="ranges of weights")
+    parser.add_argument("--preset", choices=tuple(PRESETS), help="settings to start from (default: default)")
+    parser.add_argument("--recipe", metavar="FILE", help="recipe.json of the same net: its settings again")
+    parser.add_argument("--method", choices=(*KINDS, "percentile"), help="ranges of activations")
+    parser.add_argument("--percentile", type=float, help="share kept by that method (default 99.99)")
+    parser.add_argument("--weights", choices=KINDS, help="ranges of weights")
     parser.add_argument(
-        "--pair-safe", action="store_true", help="weights with which Caffe2 saturates on no CPU, with VNNI or without"
+        "--pair-safe",
+        action="store_true",
+        default=None,
+        help="weights with which Caffe2 saturates on no CPU, with VNNI or without",
     )
+    parser.add_argument("--equalization", choices=equalization.KINDS, help="of channels between layers")
+    parser.add_argument("--bias", choices=bias.KINDS, help="how biases are corrected")
 
 
 def data_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
@@ -40,6 +50,19 @@ def data_arguments(parser: argparse.ArgumentParser, required: bool = True) -> No
     parser.add_argument("--batch", type=int, default=16, help="samples that run at a time (default 16)")
     parser.add_argument("--threads", type=int, help="threads of the kernels (default: the CPUs at hand)")
     feeds.image_arguments(parser.add_argument_group("images"))
+
+
+class Images:
+    """The images of files, prepared by a rule, read anew whenever they are gone through."""
+
+    def __init__(self, files: list[Path], rule: Any):
+        self._files, self._rule = files, rule
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        from serverquant.cli import feeds
+
+        for file in self._files:
+            yield np.asarray(feeds.read_file(str(file), self._rule))
 
 
 def data(args: argparse.Namespace) -> Any:
@@ -57,8 +80,7 @@ def data(args: argparse.Namespace) -> Any:
     files = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
     if not files:
         raise ArgumentError(f"{path} has no files")
-    rule = feeds.image_rule(args)
-    return (np.asarray(feeds.read_file(str(file), rule)) for file in files)
+    return Images(files, feeds.image_rule(args))
 
 
 def main(args: argparse.Namespace) -> int:
@@ -71,10 +93,14 @@ def main(args: argparse.Namespace) -> int:
         args.predict,
         given,
         statistics=args.statistics,
+        preset=args.preset or "default",
+        recipe=args.recipe,
         method=args.method,
         weights=args.weights,
         percentile=args.percentile,
         pair_safe=args.pair_safe,
+        equalization=args.equalization,
+        bias=args.bias,
         batch=args.batch,
     )
     result.save(args.output)
@@ -83,6 +109,8 @@ def main(args: argparse.Namespace) -> int:
         return 0
     blobs, floats = result.recipe["blobs"], result.recipe["float"]
     print(f"{args.output}: {len(blobs)} int8 blobs, calibrated on {result.recipe['calibration']['samples']} samples")
+    done = result.recipe["corrections"]
+    print(f"{done['equalized']} equalizations between layers, biases of {len(done['bias'])} layers corrected")
     for reason in floats.values():
         print(f"stays float: {reason}")
     return 0

@@ -8,6 +8,7 @@
     net             a float net, its operators and weights, on the workbench
     rewrite/        passes that leave its outputs equal
     data            calibration data as batches
+    corrections/    equalization of channels, bias correction
     calibrate       runs a float net and keeps the statistics of its blobs
     emit            the int8 operators of a net
     ptq             all of this in one call: quantize

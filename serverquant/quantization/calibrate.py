@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from serverquant._base.errors import QuantizationError, ServerquantError
+from serverquant._base.errors import ArgumentError, QuantizationError, ServerquantError
 from serverquant.predictor import Predictor
+from serverquant.quantization.corrections.equalization import DATA_FREE, equalize
 from serverquant.quantization.data import BATCH, batches
 from serverquant.quantization.net import Net, check_float
 from serverquant.quantization.rewrite import simplify
@@ -16,18 +17,27 @@ from serverquant.quantization.statistics import Statistics, fingerprint
 
 
 def calibrate(
-    init: Any, predict: Any, data: Any, *, batch: int = BATCH, progress: Callable[[], None] | None = None
+    init: Any,
+    predict: Any,
+    data: Any,
+    *,
+    equalization: str = "cross_layer",
+    batch: int = BATCH,
+    progress: Callable[[], None] | None = None,
 ) -> Statistics:
     """Statistics of the inputs and of every float blob that an operator writes.
 
     init, predict: any source of a NetDef. data: see `data.batches`. progress: called after every batch.
-    The net is rewritten before (`rewrite.simplify`), as `quantize` does, so that these are the values that int8
-    operators will stand for; `quantize(..., statistics=...)` takes what comes out. QuantizationError when there is no
-    data, or the net is quantized already.
+    The net is rewritten before (`rewrite.simplify`) and its channels evened out, as `quantize` does, so that these are
+    the values that int8 operators will stand for; `quantize(..., statistics=...)` takes what comes out. equalization:
+    one of corrections.equalization.DATA_FREE. QuantizationError when there is no data, or the net is quantized already.
     """
+    if equalization not in DATA_FREE:
+        raise ArgumentError(f"equalization is {equalization!r}; here it must be one of {', '.join(DATA_FREE)}")
     net = Net(init, predict)
     check_float(net)
     simplify(net)
+    equalize(net, equalization)
     return calibrate_net(net, data, batch, progress)
 
 

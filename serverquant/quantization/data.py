@@ -15,6 +15,11 @@ from serverquant._base.errors import ArgumentError, QuantizationError
 BATCH = 16
 
 
+def repeatable(data: Any) -> Any:
+    """The same data, fit to be gone through several times: an iterator's batches are kept in memory."""
+    return list(data) if isinstance(data, Iterator) else data
+
+
 def batches(data: Any, inputs: Sequence[str], batch: int = BATCH) -> Iterator[dict[str, Any]]:
     """Feeds for the inputs of a net, one after the other.
 

@@ -89,11 +89,11 @@ class Net:
     def protos(self, extra: Sequence[OperatorDef] = ()) -> tuple[NetDef, NetDef]:
         """(init net, predict net). Init operators that nothing needs are left out; those of new weights, and `extra`,
         are added."""
-        needed = {name for op in self.ops for name in op.input} | self.kept
+        read = {name for op in self.ops for name in op.input} | self.kept
         init = NetDef(name=self._init.name)
-        init.op.extend(_needed(self._init.op, needed))
+        init.op.extend(needed(self._init.op, read))
         for name, value in self._made.items():
-            if name in needed:
+            if name in read:
                 init.op.append(operator("GivenTensorFill", [], [name], shape=value.shape, values=value.reshape(-1)))
         init.op.extend(extra)
         predict = NetDef(name=self.name, type=self.type)
@@ -122,7 +122,7 @@ def arguments(op: OperatorDef) -> Arguments:
     return Arguments(op)
 
 
-def _needed(ops: Sequence[OperatorDef], names: set[str]) -> list[OperatorDef]:
+def needed(ops: Sequence[OperatorDef], names: set[str]) -> list[OperatorDef]:
     """Those operators that make one of the names, directly or not; in order."""
     wanted, found = set(names), []
     for op in reversed(ops):

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,16 @@ from serverquant.proto.io import save
 from serverquant.qparams import DEFAULTS, KINDS, QParams, choose_from_histogram
 from serverquant.qparams.histogram import Histogram
 from serverquant.quantization.calibrate import calibrate_net, fingerprint_of
-from serverquant.quantization.data import BATCH
+from serverquant.quantization.corrections import bias as bias_correction
+from serverquant.quantization.corrections import equalization
+from serverquant.quantization.corrections.equalization import DATA_FREE, equalize
+from serverquant.quantization.data import BATCH, repeatable
 from serverquant.quantization.emit import Emitted, emit
 from serverquant.quantization.net import Net, check_float
 from serverquant.quantization.rewrite import simplify
 from serverquant.quantization.statistics import Statistics
 
-RECIPE_VERSION = 1
+RECIPE, RECIPE_VERSION = "serverquant recipe", 2
 FILES = ("init_net.pb", "predict_net.pb", "recipe.json")
 
 
@@ -34,24 +37,36 @@ FILES = ("init_net.pb", "predict_net.pb", "recipe.json")
 class Settings:
     """method: how the ranges of activations are chosen, one of qparams.KINDS, or `percentile` with the share to keep.
     weights: the kind of the weights, per tensor and symmetric. percentile: for that method, above 0, at most 100.
-    pair_safe: weights are kept small enough that Caffe2 gives the same bytes on CPUs without VNNI too."""
+    pair_safe: weights are kept small enough that Caffe2 gives the same bytes on CPUs without VNNI too.
+    equalization: of channels between layers, one of corrections.equalization.KINDS. bias: how biases are corrected, one
+    of corrections.bias.KINDS."""
 
     method: str = "min_max"
     weights: str = "min_max"
     percentile: float = 99.99
     pair_safe: bool = False
+    equalization: str = "none"
+    bias: str = "none"
 
     def check(self) -> Settings:
         """ArgumentError for what cannot be."""
         for what, value, known in (
             ("method", self.method, (*KINDS, "percentile")),
             ("weights", self.weights, KINDS),
+            ("equalization", self.equalization, equalization.KINDS),
+            ("bias", self.bias, bias_correction.KINDS),
         ):
             if value not in known:
                 raise ArgumentError(f"{what} is {value!r}; it must be one of {', '.join(known)}")
         if not 0 < self.percentile <= 100:
             raise ArgumentError(f"percentile is {self.percentile}; it must be above 0 and at most 100")
         return self
+
+
+PRESETS = {
+    "fast": Settings(),
+    "default": Settings(equalization="cross_layer", bias="empirical"),
+}
 
 
 @dataclass
@@ -84,41 +99,131 @@ def quantize(
     data: Any = None,
     *,
     statistics: Statistics | str | os.PathLike[str] | None = None,
-    method: str = "min_max",
-    weights: str = "min_max",
-    percentile: float = 99.99,
-    pair_safe: bool = False,
+    preset: str = "default",
+    recipe: dict[str, Any] | str | os.PathLike[str] | None = None,
+    method: str | None = None,
+    weights: str | None = None,
+    percentile: float | None = None,
+    pair_safe: bool | None = None,
+    equalization: str | None = None,
+    bias: str | None = None,
     batch: int = BATCH,
     progress: Callable[[], None] | None = None,
 ) -> Result:
     """The int8 net of a float net.
 
-    init, predict: paths or any other source of a NetDef. data: calibration data, see `quantization.data.batches`.
-    statistics: instead of data, what `calibrate` gave for this net, or the path of its file.
-    method, weights, percentile, pair_safe: see `Settings`. batch: how many samples run at a time. progress: called
-    after each.
+    init, predict: paths or any other source of a NetDef. data: calibration data, see `quantization.data.batches`; what
+    can be gone through only once is kept in memory. statistics: what `calibrate` gave for this net, or the path of its
+    file; data beside it serve to correct biases alone. Without data no bias is corrected, and the equalization is that
+    of the statistics.
+    preset: one of PRESETS. recipe: what an earlier call left, or the path of its file, instead: its settings are taken
+    again. method, weights, percentile, pair_safe, equalization, bias: override these, see `Settings`.
+    batch: how many samples run at a time. progress: called after each during calibration.
 
     The net made runs here and in Caffe2 1.8.1 with the same bytes. What has no int8 form stays float;
-    `recipe["float"]` says why. QuantizationError for a net that is quantized already, without data, or with data that
-    makes a blob infinite or NaN.
+    `recipe["float"]` says why. QuantizationError for a net that is quantized already, without data, with data that
+    makes a blob infinite or NaN, or with a recipe or statistics of another net.
     """
-    settings = Settings(method, weights, percentile, pair_safe).check()
+    given = {"method": method, "weights": weights, "percentile": percentile, "pair_safe": pair_safe}
+    given.update(equalization=equalization, bias=bias)
+    asked = {name: value for name, value in given.items() if value is not None}
+    wanted = None if recipe is None else read_recipe(recipe)
+    settings = _settings(preset, wanted, asked)
+    if data is None and statistics is None:
+        raise ArgumentError("give calibration data or statistics")
     net = Net(init, predict)
     check_float(net)
+    whole = fingerprint_of(net)
+    if wanted is not None and wanted["net"] != whole:
+        raise QuantizationError(f'the recipe is that of another net than "{net.name}"')
+    data = repeatable(data)
+    if statistics is None:
+        bench = _calibrated(net, data, settings, batch, progress)
+    else:
+        known = statistics if isinstance(statistics, Statistics) else Statistics.load(statistics)
+        settings = _with_statistics(settings, asked, data)
+        bench = _of_statistics(init, predict, known, settings, "equalization" in asked)
+    return _write(bench, whole, data, batch)
+
+
+def _settings(preset: str, recipe: dict[str, Any] | None, asked: dict[str, Any]) -> Settings:
+    if preset not in PRESETS:
+        raise ArgumentError(f"preset is {preset!r}; it must be one of {', '.join(PRESETS)}")
+    base = PRESETS[preset] if recipe is None else Settings(**recipe["settings"])
+    return replace(base, **asked).check()
+
+
+def _with_statistics(settings: Settings, asked: dict[str, Any], data: Any) -> Settings:
+    """What can be done with statistics instead of data; ArgumentError when more was asked for by name."""
+    if settings.equalization not in DATA_FREE:
+        raise ArgumentError(f'equalization "{settings.equalization}" calibrates by itself: give data, not statistics')
+    if data is not None:
+        return settings
+    if asked.get("bias", "none") != "none":
+        raise ArgumentError(f'bias "{settings.bias}" runs the net: give calibration data beside the statistics')
+    return replace(settings, bias="none")
+
+
+@dataclass
+class _Bench:
+    """A float net ready to be quantized: rewritten, equalized (so many times), its statistics known."""
+
+    net: Net
+    passes: dict[str, int]
+    equalized: int
+    statistics: Statistics
+    settings: Settings
+
+
+def _calibrated(net: Net, data: Any, settings: Settings, batch: int, progress: Callable[[], None] | None) -> _Bench:
     passes = simplify(net)
-    if (data is None) == (statistics is None):
-        raise ArgumentError("give either calibration data or statistics")
-    known = calibrate_net(net, data, batch, progress) if statistics is None else _known(statistics, net)
-    emitted = emit(net, known, lambda name: choose_params(known, name, settings), settings.weights, pair_safe)
+    seen = calibrate_net(net, data, batch) if settings.equalization not in DATA_FREE else None
+    equalized = equalize(net, settings.equalization, seen)
+    return _Bench(net, passes, equalized, calibrate_net(net, data, batch, progress), settings)
+
+
+def _of_statistics(init: Any, predict: Any, known: Statistics, settings: Settings, is_asked: bool) -> _Bench:
+    """The net equalized as that of the statistics was; in the way of the settings alone when it is asked for."""
+    for kind in (settings.equalization, *(() if is_asked else DATA_FREE)):
+        net = Net(init, predict)
+        check_float(net)
+        passes = simplify(net)
+        equalized = equalize(net, kind)
+        if known.fingerprint == fingerprint_of(net):
+            return _Bench(net, passes, equalized, known, replace(settings, equalization=kind))
+    otherwise = f', or of one whose equalization is not "{settings.equalization}"' if is_asked else ""
+    raise QuantizationError(f'the statistics are those of another net than "{net.name}"{otherwise}; calibrate this one')
+
+
+def _write(bench: _Bench, whole: str, data: Any, batch: int) -> Result:
+    net, known, settings = bench.net, bench.statistics, bench.settings
+    float_nets = net.protos()
+    emitted = emit(net, known, lambda name: choose_params(known, name, settings), settings.weights, settings.pair_safe)
     if not emitted.int8:
         raise QuantizationError(f'nothing in net "{net.name}" can be quantized: {"; ".join(emitted.stays.values())}')
-    return Result(*net.protos(emitted.init_ops), _recipe(settings, passes, known, emitted), known)
+    made = net.protos(emitted.init_ops)
+    moved = bias_correction.correct(settings.bias, float_nets, made, emitted.layers, known, data, batch)
+    return Result(*made, _recipe(bench, whole, moved, emitted), known)
 
 
-def _known(given: Statistics | str | os.PathLike[str], net: Net) -> Statistics:
-    found = given if isinstance(given, Statistics) else Statistics.load(given)
-    if found.fingerprint != fingerprint_of(net):
-        raise QuantizationError(f'the statistics are those of another net than "{net.name}"; calibrate this one')
+def read_recipe(source: dict[str, Any] | str | os.PathLike[str]) -> dict[str, Any]:
+    """A recipe, or that of a file; QuantizationError when it is none, damaged, or of another version."""
+    found, where = source, "this"
+    if not isinstance(source, dict):
+        where = os.fspath(source)
+        try:
+            found = json.loads(Path(source).read_bytes())
+        except ValueError as error:
+            raise QuantizationError(f"{where} is not a recipe: {error}") from error
+    if not isinstance(found, dict) or found.get("format") != RECIPE:
+        raise QuantizationError(f"{where} is not a recipe that `quantize` wrote")
+    if found.get("version") != RECIPE_VERSION:
+        raise QuantizationError(f"{where} is a recipe of version {found.get('version')}, not {RECIPE_VERSION}")
+    try:
+        Settings(**found["settings"]).check()
+        str(found["net"])
+    except (KeyError, TypeError, ArgumentError) as error:
+        raise QuantizationError(f"the recipe {where} is damaged: {error}") from error
     return found
 
 
@@ -141,7 +246,8 @@ def choose_params(statistics: Statistics, name: str, settings: Settings) -> QPar
         return choose_from_histogram(exact, "min_max")
 
 
-def _recipe(settings: Settings, passes: dict[str, int], statistics: Statistics, emitted: Emitted) -> dict[str, Any]:
+def _recipe(bench: _Bench, whole: str, moved: dict[str, float], emitted: Emitted) -> dict[str, Any]:
+    statistics = bench.statistics
     blobs = {}
     for name, params in emitted.params.items():
         seen = statistics.blobs[name].histogram
@@ -153,12 +259,14 @@ def _recipe(settings: Settings, passes: dict[str, int], statistics: Statistics, 
             "seen": [seen.lo, seen.hi],
         }
     return {
-        "format": "serverquant recipe",
+        "format": RECIPE,
         "version": RECIPE_VERSION,
         "serverquant": __version__,
-        "settings": asdict(settings),
+        "net": whole,
+        "settings": asdict(bench.settings),
         "calibration": {"fingerprint": statistics.fingerprint, "samples": statistics.samples},
-        "passes": passes,
+        "passes": bench.passes,
+        "corrections": {"equalized": bench.equalized, "bias": moved},
         "blobs": blobs,
         "float": emitted.stays,
     }

@@ -39,7 +39,7 @@ def test_calibrate_once(capsys, tmp_path):
     assert main(["quantize", *FLOAT, "--data", f"{tmp_path}/x.npy", "-o", made[1]]) == 0
     assert len({Path(folder, "predict_net.pb").read_bytes() for folder in made}) == 1
     assert main(["quantize", *FLOAT, "-o", made[0]]) == 1
-    assert "either calibration data or statistics" in capsys.readouterr().err
+    assert "give calibration data or statistics" in capsys.readouterr().err
 
 
 def test_a_folder_of_images(capsys, tmp_path):

@@ -16,11 +16,11 @@ from collections.abc import Callable
 
 from serverquant.qparams import QParams
 from serverquant.quantization.emit import joins, layers, pools, shapes, unary  # noqa: F401 (they fill MAKERS)
-from serverquant.quantization.emit.writer import Emitted, Writer
+from serverquant.quantization.emit.writer import Emitted, Layer, Writer
 from serverquant.quantization.net import Net
 from serverquant.quantization.statistics import Statistics
 
-__all__ = ["Emitted", "emit"]
+__all__ = ["Emitted", "Layer", "emit"]
 
 
 def emit(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from serverquant.proto import OperatorDef
-from serverquant.quantization.emit.writer import PADS, WINDOW, Quantized, Stays, Writer, copied, emits
+from serverquant.quantization.emit.writer import PADS, WINDOW, Layer, Quantized, Stays, Writer, copied, emits
 from serverquant.quantization.net import arguments
 
 CONV_ARGS = (*WINDOW, *PADS, "dilation", "dilations", "dilation_h", "dilation_w", "group")
@@ -28,7 +28,8 @@ def conv(w: Writer, op: OperatorDef) -> None:
     x = _input(w, op)
     weight, scale = w.weight(op.input[1], turned, pair_safe=deep and group > 1)
     bias = w.bias(op, len(value), _product(x.params.scale, scale))
-    w.write(op, "Int8Conv", [x.name, weight, bias], **args)
+    made = w.write(op, "Int8Conv", [x.name, weight, bias], **args)
+    w.out.layers.append(Layer(op, made, value, nchw=w.order == "NCHW"))
 
 
 def _dilated(args: dict[str, Any]) -> bool:
@@ -55,7 +56,7 @@ def fc(w: Writer, op: OperatorDef) -> None:
     weight, scale = w.weight(f"{op.input[1]}_nhwc" if shape and shape[1:] != (1, 1) else op.input[1], matrix)
     bias = w.bias(op, len(value), _product(x.params.scale, scale))
     axes: dict[str, Any] = {"axis": axis} if axis != 1 else {}
-    w.write(op, "Int8FC", [x.name, weight, bias], **axes)
+    w.out.layers.append(Layer(op, w.write(op, "Int8FC", [x.name, weight, bias], **axes), value, shape))
 
 
 def _input(w: Writer, op: OperatorDef) -> Quantized:

@@ -38,12 +38,34 @@ class Quantized:
 
 
 @dataclass
+class Layer:
+    """A Conv or FC in both forms. op: the float one. made: the int8 one, with its weight and bias as inputs 1 and 2.
+    exact: the float weight. image: (C, H, W) when it is an FC whose columns were turned to H, W, C. nchw: it is a Conv
+    whose weight was."""
+
+    op: OperatorDef
+    made: OperatorDef
+    exact: np.ndarray
+    image: tuple[int, ...] | None = None
+    nchw: bool = False
+
+    def restored(self, weight: np.ndarray) -> np.ndarray:
+        """A weight as the int8 form stores it, in the layout of the float one."""
+        if self.image:
+            c, height, width = self.image
+            return weight.reshape(-1, height, width, c).transpose(0, 3, 1, 2).reshape(self.exact.shape)
+        return weight.transpose(0, 3, 1, 2) if self.nchw else weight.reshape(self.exact.shape)
+
+
+@dataclass
 class Emitted:
-    """ops: of the net. init_ops: fills of the int8 weights. By float blob: params and int8, the parameters and the name
-    of its int8 form; quantized, the int8 type that writes it; stays, why the operator that writes it stays float."""
+    """ops: of the net. init_ops: fills of the int8 weights. layers: in the order of the net. By float blob: params and
+    int8, the parameters and the name of its int8 form; quantized, the int8 type that writes it; stays, why the operator
+    that writes it stays float."""
 
     ops: list[OperatorDef] = field(default_factory=list)
     init_ops: list[OperatorDef] = field(default_factory=list)
+    layers: list[Layer] = field(default_factory=list)
     params: dict[str, QParams] = field(default_factory=dict)
     int8: dict[str, str] = field(default_factory=dict)
     stays: dict[str, str] = field(default_factory=dict)
@@ -229,12 +251,13 @@ class Writer:
         self.done.add(id(after))
         return after.output[0], choose(0.0, min(params.max, top)), "Relu"
 
-    def write(self, op: OperatorDef, type: str, inputs: list[str], fuse: bool = True, **args: Any) -> None:
+    def write(self, op: OperatorDef, type: str, inputs: list[str], fuse: bool = True, **args: Any) -> OperatorDef:
         """An int8 operator for op, fused with the activation behind it."""
         name, params, relu = self.output(op, fuse)
         made = operator(type + relu, inputs, [self.new(name, params).name], ENGINE, **out_arguments(params), **args)
         self.out.quantized[name] = made.type
         self.add(made)
+        return made
 
     # ---- weights --------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,204 @@
+"""Cross-layer equalization: channels that are small in one layer and large in the next are evened out.
+
+f is positively homogeneous, f(s x) = s f(x) for s > 0: the identity, Relu, LeakyRelu, pools, Flatten, and these behind
+each other. So with S = diag(s), s > 0,
+
+    W2 f(W1 x + b1) + b2 = (W2 S) f(S^-1 W1 x + S^-1 b1) + b2
+
+and s is free. With r1_i the range of row i of W1, r2_i that of column i of W2, `cross_layer` takes
+
+    s_i = sqrt(r1_i r2_i) / r2_i
+
+after which both are sqrt(r1_i r2_i): Nagel, van Baalen, Blankevoort, Welling, "Data-Free Quantization Through Weight
+Equalization and Bias Correction", ICCV 2019, equation 11. Chains of layers are gone through until nothing moves.
+
+`activations` takes r1_i = max |f(...)_i|, seen in calibration, so 1 / s is what Caffe2's ComputeEqualizationScale gives
+for the inputs and the weight of the second layer. That formula does not look at W1, and would blow up the rows of
+channels that are nearly 0: s stays where neither the range of W1 nor that of W2 grows.
+
+A Clip from 0 is not homogeneous: c(s x) = s c'(x), where c' has the limit h / s_i for channel i, which no operator has.
+Nothing is equalized through it. Where several layers read a blob, r2 is the largest of their ranges. Blobs that change
+get new names, so that nobody compares them with the old ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from serverquant.proto import OperatorDef
+from serverquant.quantization.net import Net, arguments
+from serverquant.quantization.statistics import Statistics
+
+KINDS = ("none", "cross_layer", "activations")
+DATA_FREE = ("none", "cross_layer")
+POOLS = ("MaxPool", "AveragePool")
+HOMOGENEOUS = ("Relu", "LeakyRelu", "Flatten", *POOLS)
+_TINY = float(np.finfo(np.float32).tiny)
+MAX_ROUNDS, SETTLED = 40, 1e-3  # a chain of n layers takes some n rounds
+
+
+def equalize(net: Net, kind: str, statistics: Statistics | None = None) -> int:
+    """Even out the channels of a net whose values have names of their own; between how many layers.
+
+    kind: one of KINDS. statistics: of this net, for `activations` alone.
+    """
+    joints = list(_joints(net)) if kind != "none" else []
+    if kind == "activations":
+        assert statistics is not None
+        for joint in joints:
+            joint.apply(np.clip(_scale(_seen(statistics, joint), joint.columns()), *joint.limits()))
+    elif kind == "cross_layer":
+        for _ in range(MAX_ROUNDS):
+            if max((_even_out(joint) for joint in joints), default=0.0) < SETTLED:
+                break
+    for layer in {id(layer): layer for joint in joints for layer in (joint.writer, *joint.readers)}.values():
+        layer.write(net)
+    _rename(net, [name for joint in joints for name in joint.blobs])
+    return len(joints)
+
+
+class _Layer:
+    """A Conv or FC and its weights in float64, which change in place."""
+
+    def __init__(self, op: OperatorDef, weight: np.ndarray, bias: np.ndarray | None):
+        self.op = op
+        self.weight = np.float64(weight)
+        self.bias = None if bias is None else np.float64(bias)
+        self.group = arguments(op).int("group", 1)
+
+    def rows(self) -> np.ndarray:
+        """Largest magnitude by output channel."""
+        return np.abs(self.weight).reshape(len(self.weight), -1).max(axis=1, initial=0.0)
+
+    def by_input(self, channels: int, last: bool) -> np.ndarray:
+        """A view: group, outputs of a group, inputs of a group, the rest. An FC has several columns a channel when it
+        reads an image, and they lie together unless channels are `last`."""
+        inputs = channels // self.group
+        head = (self.group, len(self.weight) // self.group)
+        if last:
+            return np.moveaxis(self.weight.reshape(*head, -1, inputs), 3, 2)
+        return self.weight.reshape(*head, inputs, -1)
+
+    def scale_rows(self, factor: np.ndarray) -> None:
+        self.weight *= factor.reshape(-1, *(1,) * (self.weight.ndim - 1))
+        if self.bias is not None:
+            self.bias *= factor.reshape(self.bias.shape)
+
+    def write(self, net: Net) -> None:
+        self.op.input[1] = net.add_weight(f"{self.op.input[1]}_equalized", self.weight)
+        if self.bias is not None:
+            self.op.input[2] = net.add_weight(f"{self.op.input[2]}_equalized", self.bias)
+
+
+@dataclass
+class _Joint:
+    """The layer that writes channels, the layers that read them, and the blobs between. last: channels are the last
+    dimension of an image."""
+
+    writer: _Layer
+    readers: list[_Layer]
+    blobs: list[str]
+    last: bool
+
+    @property
+    def channels(self) -> int:
+        return len(self.writer.weight)
+
+    def columns(self) -> np.ndarray:
+        """Largest magnitude by channel of the readers' weights."""
+        found = [np.abs(r.by_input(self.channels, self.last)).max(axis=(1, 3), initial=0.0) for r in self.readers]
+        return np.max([part.reshape(-1) for part in found], axis=0)
+
+    def limits(self) -> tuple[np.ndarray, np.ndarray]:
+        """Between which scales no weight gets a larger range than it has."""
+        rows, columns = self.writer.rows(), self.columns()
+        return rows / max(rows.max(), _TINY), columns.max() / np.maximum(columns, _TINY)
+
+    def apply(self, scale: np.ndarray) -> None:
+        """Divide what is written by the scale of each channel, and make up for it in what is read."""
+        self.writer.scale_rows(1 / scale)
+        for reader in self.readers:
+            view = reader.by_input(self.channels, self.last)
+            view *= scale.reshape(reader.group, 1, -1, 1)
+
+
+def _scale(r1: np.ndarray, r2: np.ndarray) -> np.ndarray:
+    """sqrt(r1 r2) / r2, and 1 for a channel that is 0 in one of them."""
+    there = (r1 > 0) & (r2 > 0)
+    return np.sqrt(np.where(there, r1, 1.0) / np.where(there, r2, 1.0))
+
+
+def _even_out(joint: _Joint) -> float:
+    """One step of `cross_layer`; how far the scales were from 1."""
+    scale = _scale(joint.writer.rows(), joint.columns())
+    joint.apply(scale)
+    return float(np.abs(np.log(scale)).max(initial=0.0))
+
+
+def _seen(statistics: Statistics, joint: _Joint) -> np.ndarray:
+    """Largest magnitude by channel of what the layers read; all 0, which leaves them alone, where it is not known."""
+    blob = statistics.blobs.get(joint.readers[0].op.input[0])
+    maxima = None if blob is None or (joint.last and len(blob.shape) == 3) else blob.maxima
+    if maxima is None or maxima.size % joint.channels or not np.isfinite(maxima).all():
+        return np.zeros(joint.channels)
+    by_channel = maxima.reshape(-1, joint.channels).T if joint.last else maxima.reshape(joint.channels, -1)
+    return np.float64(by_channel.max(axis=1, initial=0.0))
+
+
+def _joints(net: Net) -> Iterator[_Joint]:
+    """All places where a layer's channels go to layers alone, through homogeneous functions alone."""
+    readers = net.readers()
+    layers = {id(op): layer for op in net.ops if (layer := _layer(net, op)) is not None}
+    last = any(arguments(op).string("order", "NCHW") == "NHWC" for op in net.ops if op.type in ("Conv", *POOLS))
+    for op in net.ops:
+        blobs: list[str] = []
+        if id(op) in layers and (found := _followers(net, op.output[0], readers, layers, blobs)):
+            joint = _Joint(layers[id(op)], found, blobs, last)
+            if all(r.weight[0].size * r.group % joint.channels == 0 for r in found):
+                yield joint
+
+
+def _layer(net: Net, op: OperatorDef) -> _Layer | None:
+    """A layer whose weights can change."""
+    args = arguments(op)
+    if op.type not in ("Conv", "FC") or op.engine or args.int("axis", 1) != 1 or args.int("axis_w", 1) != 1:
+        return None
+    values = [net.weight(name) for name in op.input[1:]]
+    if net.weight(op.input[0]) is not None:
+        return None
+    if not all(v is not None and v.dtype == np.float32 and np.isfinite(v).all() for v in values):
+        return None
+    weight, *bias = values
+    assert weight is not None
+    return _Layer(op, weight, bias[0] if bias else None)
+
+
+def _followers(
+    net: Net, name: str, readers: dict[str, list[OperatorDef]], layers: dict[int, _Layer], blobs: list[str]
+) -> list[_Layer]:
+    """The layers that read a blob, directly or not; none when anything else does. blobs: gets those on the way."""
+    blobs.append(name)
+    found: list[_Layer] = []
+    if name in net.kept:
+        return []
+    for op in readers.get(name, []):
+        if id(op) in layers and op.input[0] == name:
+            found.append(layers[id(op)])
+            continue
+        if op.type not in HOMOGENEOUS or op.engine or len(op.output) != 1 or arguments(op).int("axis", 1) != 1:
+            return []
+        behind = _followers(net, op.output[0], readers, layers, blobs)
+        if not behind:
+            return []
+        found += behind
+    return found
+
+
+def _rename(net: Net, blobs: list[str]) -> None:
+    new = {name: net.unique(f"{name}_equalized") for name in blobs}
+    for op in net.ops:
+        op.input[:] = [new.get(name, name) for name in op.input]
+        op.output[:] = [new.get(name, name) for name in op.output]

@@ -1,0 +1,334 @@
+"""Equalization leaves float outputs equal, bias correction takes mean errors away, settings come back from a recipe."""
+
+from __future__ import annotations
+
+import json
+import resource
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_nets import NETS, conv, nets_of, outputs, random
+
+import serverquant
+from serverquant import cli, core
+from serverquant._base.errors import ArgumentError, QuantizationError
+from serverquant.quantization.calibrate import calibrate, calibrate_net
+from serverquant.quantization.corrections.equalization import equalize
+from serverquant.quantization.corrections.means import ChannelMeans
+from serverquant.quantization.net import Net
+from serverquant.quantization.ptq import PRESETS, quantize
+from serverquant.quantization.rewrite import simplify
+
+f32 = np.float32
+IMAGES = np.load(NETS / "digits24" / "inputs.npz")["data"]
+LABELS = np.load(NETS / "digits24" / "labels.npz")["labels"]
+TRAIN = np.load(NETS / "digits24" / "train.npz")["data"][:128]
+
+
+def pair(name: str) -> tuple[Path, Path]:
+    return NETS / name / "init_net.pb", NETS / name / "predict_net.pb"
+
+
+def accuracy(nets) -> float:
+    return float((outputs(*nets, data=IMAGES)["out"].argmax(1) == LABELS).mean())
+
+
+def equalized(nets, kind="cross_layer", data=None) -> tuple[Net, int]:
+    """The net after equalization, and between how many layers it was done."""
+    net = Net(*nets)
+    simplify(net)
+    seen = None if data is None else calibrate_net(net, data)
+    return net, equalize(net, kind, seen)
+
+
+def near(nets, feeds, places, kind="cross_layer") -> Net:
+    """The equalized net, once its outputs are those of the float one."""
+    net, count = equalized(nets, kind, feeds if kind == "activations" else None)
+    assert count == places
+    want, got = outputs(*nets, **feeds), outputs(*net.protos(), **feeds)
+    for name, value in want.items():
+        np.testing.assert_allclose(got[name], value, rtol=0, atol=2e-5 * np.abs(value).max())
+    return net
+
+
+# ---- equalization ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["cross_layer", "activations"])
+@pytest.mark.parametrize(("name", "places"), [("digits_depthwise", 11), ("digits_residual", 3), ("digits_mlp", 2)])
+def test_outputs_of_trained_nets_stay(name, places, kind):
+    near(pair(name), {"data": IMAGES[:20]}, places, kind)
+
+
+def test_ranges_meet():
+    net = near(pair("digits_mlp"), {"data": IMAGES[:4]}, 2)
+    first, second, third = (net.weight(op.input[1]) for op in net.ops if op.type == "FC")
+    for a, b in ((first, second), (second, third)):
+        rows, columns = np.abs(a).max(1), np.abs(b).max(0)
+        alive = (rows > 0) & (columns > 0)
+        np.testing.assert_allclose(rows[alive], columns[alive], rtol=5e-3)
+
+
+def uneven(*shape, seed):
+    """Weights whose output channels differ by powers of ten."""
+    scale = 10.0 ** np.random.default_rng(seed).uniform(-2, 2, shape[0])
+    return f32(random(*shape, seed=seed) * scale.reshape(-1, *(1,) * (len(shape) - 1)))
+
+
+X, W = random(3, 4, 8, 8), uneven(8, 4, 3, 3, seed=1)
+LAYERS = {"w": W, "c": uneven(8, seed=2), "v": random(6, 8, 3, 3, seed=3), "d": random(6, seed=4)}
+
+
+def test_through_relu_and_pools():
+    ops = [
+        conv("x", "h", "w", "c"),
+        core.CreateOperator("Relu", ["h"], ["r"]),
+        core.CreateOperator("MaxPool", ["r"], ["m"], kernel=2),
+        conv("m", "y", "v", "d"),
+    ]
+    net = near(nets_of(ops, **LAYERS), {"x": X}, 1)
+    assert [op.output[0] for op in net.ops] == ["h_equalized", "r_equalized", "m_equalized", "y"]
+
+
+@pytest.mark.parametrize("order", ["NCHW", "NHWC"])
+def test_an_fc_on_an_image(order):
+    x, w = X, W
+    if order == "NHWC":
+        x, w = X.transpose(0, 2, 3, 1), W.transpose(0, 2, 3, 1)
+    ops = [
+        conv("x", "h", "w", "c", order=order),
+        core.CreateOperator("Flatten", ["h"], ["f"]),
+        core.CreateOperator("FC", ["f", "v", "d"], ["y"]),
+    ]
+    weights = {"w": w, "c": LAYERS["c"], "v": random(5, 8 * 36, seed=6), "d": random(5, seed=7)}
+    near(nets_of(ops, **weights), {"x": np.ascontiguousarray(x)}, 1)
+
+
+def test_groups_and_several_readers():
+    ops = [
+        conv("x", "h", "w", "c", group=2),
+        conv("h", "y", "v", group=4),
+        conv("h", "z", "u", "d"),
+    ]
+    weights = {"w": W[:, :2], "c": LAYERS["c"], "v": random(12, 2, 3, 3), "u": LAYERS["v"], "d": LAYERS["d"]}
+    near(nets_of(ops, outputs=("y", "z"), **weights), {"x": X}, 1)
+
+
+def test_what_stops_it():
+    second = conv("r", "y", "v", "d")
+    clip = [conv("x", "h", "w", "c"), core.CreateOperator("Clip", ["h"], ["r"], min=0.0, max=6.0), second]
+    near(nets_of(clip, **LAYERS), {"x": X}, 0)
+    is_output = [conv("x", "r", "w", "c"), second]
+    near(nets_of(is_output, outputs=("y", "r"), **LAYERS), {"x": X}, 0)
+    other_reader = [*is_output, core.CreateOperator("Sigmoid", ["r"], ["s"])]
+    near(nets_of(other_reader, outputs=("y", "s"), **LAYERS), {"x": X}, 0)
+
+
+def test_dead_channels_stay_finite():
+    w = W.copy()
+    w[2] = 0
+    ops = [conv("x", "h", "w", "c"), conv("h", "y", "v", "d")]
+    net = near(nets_of(ops, **{**LAYERS, "w": w}), {"x": X}, 1)
+    assert not net.weight(net.ops[0].input[1])[2].any()
+
+
+def test_activations_agree_with_caffe2s_operator():
+    x, w1, w2 = random(50, 6), f32(random(8, 6, seed=1) * np.geomspace(0.5, 2, 8)[:, None]), random(5, 8, seed=2)
+    ops = [core.CreateOperator("FC", ["x", "w", "c"], ["h"]), core.CreateOperator("FC", ["h", "v", "d"], ["y"])]
+    nets = nets_of(ops, w=w1, c=random(8), v=w2, d=random(5))
+    with serverquant.load(*nets, keep_blobs=True) as run:
+        run(x=x)
+        hidden = run.fetch("h")
+    formula = nets_of([core.CreateOperator("ComputeEqualizationScale", ["x", "w"], ["y"])], inputs=("x", "w"))
+    want = outputs(*formula, x=hidden, w=w2)["y"]
+    net = near(nets, {"x": x}, 1, "activations")
+    factor = (net.weight(net.ops[0].input[1]) / w1).mean(1)
+    rows, columns = np.abs(w1).max(1), np.abs(w2).max(0)
+    np.testing.assert_allclose(factor, np.clip(want, columns / columns.max(), rows.max() / rows), rtol=1e-5)
+    assert (np.abs(factor / want - 1) < 1e-5).any()
+
+
+# ---- bias -----------------------------------------------------------------------------------------------------------
+
+
+def test_means_forget_order():
+    values = f32(random(40, 3, 5, seed=3) * 10.0 ** random(40, 3, 5))
+    most = float(np.abs(values).max())
+
+    def mean(parts):
+        found = ChannelMeans(most)
+        for part in parts:
+            found.add(part, 1)
+        return found.mean()
+
+    want = mean([values])
+    assert (mean([values[i : i + 1] for i in np.random.default_rng(0).permutation(40)]) == want).all()
+    np.testing.assert_allclose(want, np.float64(values).mean((0, 2)), rtol=0, atol=most * 2.0**-32)
+
+
+def mean_error(nets, made, blob, feeds):
+    """By channel, in steps of the int8 output: how far its mean is from the float net's."""
+    with serverquant.load(*nets, keep_blobs=True) as a, serverquant.load(made.init, made.predict, keep_blobs=True) as b:
+        a(feeds)
+        b(feeds)
+        want, got = a.fetch(blob), b.fetch(f"{blob}_int8")
+    real = got.scale * (np.float64(got.data) - got.zero_point)
+    if want.ndim == 4:
+        want = want.transpose(0, 2, 3, 1)
+    axes = tuple(range(want.ndim - 1))
+    return np.abs(real.mean(axes) - want.mean(axes)) / got.scale
+
+
+@pytest.mark.parametrize("kind", ["analytic", "empirical"])
+def test_mean_errors_go(kind):
+    """Inputs far from 0 and uneven weights: a layer's mean is off until its bias is corrected."""
+    x = f32(np.abs(random(40, 4, 8, 8, seed=5)) + 3)
+    w = f32(random(8, 4, 3, 3, seed=1) * np.geomspace(1, 8, 8).reshape(-1, 1, 1, 1))
+    nets = nets_of([conv("x", "y", "w", "c", pad=1)], w=w, c=LAYERS["c"])
+    off, on = (mean_error(nets, quantize(*nets, x, preset="fast", bias=bias), "y", {"x": x}) for bias in ("none", kind))
+    assert off.max() > 0.4
+    assert on.max() < 0.1
+
+
+def test_every_layer_in_order():
+    """Errors of the layers before are corrected too: means agree down to the output."""
+    nets = pair("digits_depthwise")
+    made = {bias: quantize(*nets, TRAIN, preset="fast", bias=bias) for bias in ("none", "analytic", "empirical")}
+    off, analytic, on = (mean_error(nets, result, "out", {"data": TRAIN}).max() for result in made.values())
+    assert on < 0.1 < analytic < off
+    assert set(made["empirical"].recipe["corrections"]["bias"]) == set(made["analytic"].recipe["corrections"]["bias"])
+    assert made["none"].recipe["corrections"]["bias"] == {}
+
+
+@pytest.mark.parametrize("order", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("kind", ["analytic", "empirical"])
+def test_layouts(order, kind):
+    """An FC on an image, with columns turned, and layers of both orders, are corrected as what they are."""
+    x, w = np.abs(X) + 2, W
+    if order == "NHWC":
+        x, w = x.transpose(0, 2, 3, 1), W.transpose(0, 2, 3, 1)
+    ops = [
+        conv("x", "h", "w", "c", order=order),
+        core.CreateOperator("Flatten", ["h"], ["f"]),
+        core.CreateOperator("FC", ["f", "v", "d"], ["y"]),
+    ]
+    nets = nets_of(ops, w=w, c=LAYERS["c"], v=uneven(5, 8 * 36, seed=6), d=random(5))
+    feeds = {"x": np.ascontiguousarray(x, f32)}
+    off, on = (mean_error(nets, quantize(*nets, feeds, preset="fast", bias=b), "y", feeds) for b in ("none", kind))
+    assert on.max() < max(0.5, off.max())
+
+
+def test_depthwise_net_is_rescued():
+    """One scale a tensor: off, each, both."""
+    nets = pair("digits_depthwise")
+    want = accuracy(nets)
+    drops = {
+        (equalization, bias): want - accuracy((made.init, made.predict))
+        for equalization in ("none", "cross_layer")
+        for bias in ("none", "empirical")
+        for made in [quantize(*nets, TRAIN, preset="fast", equalization=equalization, bias=bias)]
+    }
+    assert drops["none", "none"] > 0.01
+    assert drops["cross_layer", "none"] < 0.005
+    assert drops["none", "empirical"] < drops["none", "none"]
+    assert drops["cross_layer", "empirical"] < 0.005
+
+
+def test_any_batching_gives_the_same_biases():
+    images = TRAIN[:36]
+    made = [
+        quantize(*pair("digits_depthwise"), images, batch=36),
+        quantize(*pair("digits_depthwise"), (images[i : i + 12] for i in (24, 0, 12))),
+        quantize(*pair("digits_depthwise"), {"data": images[::-1]}, batch=1),
+    ]
+    assert len({(r.init.SerializeToString(), r.predict.SerializeToString(), json.dumps(r.recipe)) for r in made}) == 1
+
+
+# ---- presets and recipes --------------------------------------------------------------------------------------------
+
+
+def settings(**given):
+    return quantize(*pair("digits_mlp"), TRAIN[:16], **given).recipe["settings"]
+
+
+def test_presets_and_what_overrides_them():
+    assert settings() == settings(preset="default") == vars(PRESETS["default"])
+    assert settings(preset="fast") == vars(PRESETS["fast"])
+    assert settings(preset="fast", bias="analytic", method="p99") == {
+        **vars(PRESETS["fast"]),
+        "bias": "analytic",
+        "method": "p99",
+    }
+    for wrong in ({"preset": "slow"}, {"equalization": "some"}, {"bias": "some"}):
+        with pytest.raises(ArgumentError, match="must be one of"):
+            settings(**wrong)
+
+
+def test_a_recipe_repeats_a_quantization(tmp_path):
+    nets = pair("digits_depthwise")
+    want = quantize(*nets, TRAIN[:32], method="l2_approx", equalization="none", bias="analytic")
+    want.save(tmp_path)
+    got = quantize(*nets, TRAIN[:32], recipe=tmp_path / "recipe.json")
+    assert (got.init, got.predict, got.recipe) == (want.init, want.predict, want.recipe)
+    assert quantize(*nets, TRAIN[:32], recipe=want.recipe, bias="none").recipe["settings"]["bias"] == "none"
+    line = ["quantize", *map(str, nets), "--data", str(tmp_path / "train.npy"), "-o", str(tmp_path / "again")]
+    np.save(tmp_path / "train.npy", TRAIN[:32])
+    assert cli.main([*line, "--recipe", str(tmp_path / "recipe.json")]) == 0
+    for name in ("init_net.pb", "predict_net.pb", "recipe.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_recipes_that_are_refused(tmp_path):
+    recipe = quantize(*pair("digits_mlp"), TRAIN[:16], preset="fast").recipe
+    with pytest.raises(QuantizationError, match="another net"):
+        quantize(*pair("digits_residual"), TRAIN[:16], recipe=recipe)
+    broken = {**recipe, "settings": {**recipe["settings"], "method": "guess"}}
+    for change, why in (
+        ({"version": 99}, "version 99"),
+        ({"format": "cake"}, "not a recipe"),
+        ({"settings": {"shape": "round"}}, "damaged"),
+        (broken, "damaged"),
+    ):
+        path = tmp_path / "recipe.json"
+        path.write_text(json.dumps({**recipe, **change}))
+        with pytest.raises(QuantizationError, match=why):
+            quantize(*pair("digits_mlp"), TRAIN[:16], recipe=path)
+    path.write_text("{")
+    with pytest.raises(QuantizationError, match="not a recipe"):
+        quantize(*pair("digits_mlp"), TRAIN[:16], recipe=path)
+
+
+def test_statistics_bring_their_equalization():
+    nets = pair("digits_depthwise")
+    plain, evened = (calibrate(*nets, TRAIN[:32], equalization=kind) for kind in ("none", "cross_layer"))
+    for known, kind in ((plain, "none"), (evened, "cross_layer")):
+        found = quantize(*nets, statistics=known).recipe["settings"]
+        assert (found["equalization"], found["bias"]) == (kind, "none")
+    whole = quantize(*nets, TRAIN[:32])
+    beside = quantize(*nets, TRAIN[:32], statistics=evened)
+    assert (beside.init, beside.predict, beside.recipe) == (whole.init, whole.predict, whole.recipe)
+    with pytest.raises(QuantizationError, match='equalization is not "none"'):
+        quantize(*nets, statistics=evened, equalization="none")
+    with pytest.raises(ArgumentError, match="give calibration data"):
+        quantize(*nets, statistics=evened, bias="empirical")
+    with pytest.raises(ArgumentError, match="give data"):
+        quantize(*nets, statistics=evened, equalization="activations")
+    with pytest.raises(ArgumentError, match="must be one of"):
+        calibrate(*nets, TRAIN[:32], equalization="activations")
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path):
+    """Writing stops in the middle, here at a limit on the size of files."""
+    result = quantize(*pair("digits_mlp"), TRAIN[:16], preset="fast")
+    result.save(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    other = quantize(*pair("digits_residual"), TRAIN[:16])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(OSError, match="large"):
+            other.save(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
