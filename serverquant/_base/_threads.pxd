@@ -1,5 +1,3 @@
-from cython.parallel cimport prange
-
 cdef extern from "../_base/threads.h" nogil:
     unsigned sq_fp_default()
     void sq_fp_restore(unsigned before)
@@ -10,23 +8,7 @@ ctypedef void (*range_fn)(const void* job, long long begin, long long end) noexc
 # Threads for `work` elementary operations (a multiply-add, or an element read and written): 1 when waking a team
 # would cost more than it saves, and inside another parallel region.
 cdef int team_size(long long work) noexcept nogil
+# Run `fn` over 0..count on `team` threads; inner borders are multiples of `align`. See threads.h.
+cdef void parallel_range(range_fn fn, const void* job, long long count, long long align, int team) noexcept nogil
 # From now on the calling thread is one of `crowd` that work at once: its teams get their part of the threads.
 cdef void share_cores(int crowd) noexcept nogil
-
-
-cdef inline void parallel_range(range_fn fn, const void* job, long long count, long long align, int team) noexcept nogil:
-    """Run `fn` over 0..count on `team` threads; inner borders are multiples of `align`."""
-    cdef long long blocks = (count + align - 1) // align
-    cdef long long begin, end
-    cdef int t
-    if team > blocks:
-        team = <int>blocks
-    if team <= 1:
-        if count > 0:
-            fn(job, 0, count)
-        return
-    for t in prange(team, num_threads=team, schedule="static", chunksize=1):
-        sq_fp_default()
-        begin = blocks * t // team * align
-        end = blocks * (t + 1) // team * align
-        fn(job, begin, count if end > count else end)

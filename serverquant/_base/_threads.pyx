@@ -2,19 +2,22 @@
 
 The team size is `SERVERQUANT_NUM_THREADS`, else `OMP_NUM_THREADS`, else the smaller of the affinity mask and the
 container's CPU quota; `set_num_threads` changes it for the process and may exceed the cores. Threads are never pinned.
-Small pieces of work stay on the caller's thread whatever the setting.
+Small pieces of work stay on the caller's thread whatever the setting. The threads themselves: threads.h.
 """
 import os
 
 from serverquant._base.errors import ArgumentError
 
 cdef extern from "threads.h" nogil:
-    int sq_openmp()
-    void sq_pause()
+    int sq_has_threads()
     int sq_in_parallel()
+    int sq_workers_awake()
+    void sq_parallel_range(range_fn fn, const void* job, long long count, long long align, int team)
 
-# Waking a team costs a few microseconds; a core does some tens of thousands of elementary operations in that time.
-cdef long long WORK_PER_THREAD = 1 << 16
+# Waking a worker costs some microseconds, in which a core does tens of thousands of elementary operations; one that is
+# awake takes its piece within a fraction of one.
+cdef long long WORK_OF_A_SLEEPER = 1 << 16
+cdef long long WORK_PER_THREAD = 1 << 14
 
 cdef int _threads = 1
 cdef bint _force = False
@@ -27,11 +30,17 @@ cdef extern from *:
     int sq_crowd
 
 
+cdef void parallel_range(range_fn fn, const void* job, long long count, long long align, int team) noexcept nogil:
+    sq_parallel_range(fn, job, count, align, team)
+
+
 cdef int team_size(long long work) noexcept nogil:
-    # Small work, most calls, must not even ask OpenMP where it stands.
+    # Small work, most calls, must not even look at the workers.
     cdef long long fit = _threads if _force else work // WORK_PER_THREAD
     cdef int most
     if fit < 2 or _threads == 1 or sq_in_parallel():
+        return 1
+    if work < 2 * WORK_OF_A_SLEEPER and not _force and not sq_workers_awake():
         return 1
     most = _threads // sq_crowd if sq_crowd > 1 else _threads
     return 1 if most < 1 else most if fit > most else <int>fit
@@ -48,12 +57,12 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int) -> int:
-    """Use teams of up to `n` threads from now on. Returns the number before. No effect without OpenMP."""
+    """Use teams of up to `n` threads from now on. Returns the number before. No effect in a build without threads."""
     global _threads
     if not 1 <= n <= 1024:
         raise ArgumentError(f"the number of threads must be 1 to 1024, not {n}")
     before = _threads
-    _threads = n if sq_openmp() else 1
+    _threads = n if sq_has_threads() else 1
     return before
 
 
@@ -63,9 +72,9 @@ def force_teams(on: bool) -> None:
     _force = on
 
 
-def openmp_version() -> int:
-    """The OpenMP date that this build was compiled with, such as 201511; 0 for a build without OpenMP."""
-    return sq_openmp()
+def has_threads() -> bool:
+    """Whether this build has threads."""
+    return bool(sq_has_threads())
 
 
 def _cgroup_quota() -> float:
@@ -98,10 +107,4 @@ def _from_environment() -> int:
     return available_cpus()
 
 
-def _before_fork() -> None:
-    sq_pause()
-
-
 set_num_threads(_from_environment())
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork)

@@ -1,20 +1,22 @@
-/* OpenMP behind one header, so that a build without it compiles too. */
+/* Threads that share the work of one operator. */
 #ifndef SERVERQUANT_THREADS_H
 #define SERVERQUANT_THREADS_H
 
 #include "serverquant/simd.h"
 
-#ifdef _OPENMP
-#include <omp.h>
-static int sq_openmp(void) { return _OPENMP; }
-/* A forked child would wait for ever for its parent's workers; soft pause lets both start their teams anew. */
-static void sq_pause(void) { omp_pause_resource_all(omp_pause_soft); }
-static int sq_in_parallel(void) { return omp_in_parallel(); }
-#else
-static int sq_openmp(void) { return 0; }
-static void sq_pause(void) {}
-static int sq_in_parallel(void) { return 0; }
-#endif
+/* A piece of a job: items begin <= i < end. */
+typedef void (*sq_range_fn)(const void* job, long long begin, long long end);
+
+/* Runs `fn` over 0..count in `team` pieces, whose inner borders are multiples of `align`: piece i on thread i, 0 being the
+ * caller's, so that what a piece wrote lies in the cache of the thread that reads the same place next. Pieces that no
+ * worker has begun when the caller is through with its own are the caller's too: it never waits for a thread to wake. */
+void sq_parallel_range(sq_range_fn fn, const void* job, long long count, long long align, int team);
+
+/* Whether this build has threads; whether the calling thread runs a piece; whether a worker looks out for the next one,
+ * so that a small piece pays. */
+int sq_has_threads(void);
+int sq_in_parallel(void);
+int sq_workers_awake(void);
 
 /* Rounding to nearest, no flushing of denormals: somebody's setting must not change our bits. */
 #if SQ_X86 && !defined(SQ_EMULATE)

@@ -1,5 +1,5 @@
 /* Random graphs on the threads of runtime/dag.c, from several threads at once: every run must give the values of one
- * thread. Built with a sanitizer by test_dag_races.py. */
+ * thread. Built with a sanitizer by test_races.py. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
