@@ -1,8 +1,8 @@
 /* See threads.h. Workers are made when first needed and serve for ever after, team by team: a caller takes a team, and
  * gives it back when its job is done, so callers at the same time have one each.
  *
- * A worker spins before it sleeps: to wake one takes some 50 us in a virtual machine, more than most operators run. That
- * costs little beside other work, for it yields its core, and nobody waits for a worker but in the middle of a piece.
+ * A worker spins before it sleeps: to wake one takes some 50 us in a virtual machine, more than most operators run.
+ * That costs little beside other work: it yields its core, and nobody waits for a worker but in the middle of a piece.
  * (MobileNetV2 int8 on 2 threads, a third busy on the 2 cores: 1.3 ms, as on one thread; with gcc's OpenMP 4.9.)
  */
 #define _GNU_SOURCE
@@ -23,8 +23,8 @@
 
 enum { MOST_WORKERS = 1023, SPIN_NS = 200000, YIELD_NS = 10000, SPINS_A_LOOK = 32 };
 
-/* Of a worker and the piece that is meant for it. POSTED turns to TAKEN by whoever begins the piece, and IDLE once it is
- * done. AWAITED: taken by the worker, and the caller sleeps until it is done. */
+/* Of a worker and the piece that is meant for it. POSTED turns to TAKEN by whoever begins the piece, and IDLE once it
+ * is done. AWAITED: taken by the worker, and the caller sleeps until it is done. */
 enum { IDLE, POSTED, TAKEN, AWAITED, ASLEEP };
 
 typedef struct worker {

@@ -7,9 +7,10 @@
 /* A piece of a job: items begin <= i < end. */
 typedef void (*sq_range_fn)(const void* job, long long begin, long long end);
 
-/* Runs `fn` over 0..count in `team` pieces, whose inner borders are multiples of `align`: piece i on thread i, 0 being the
- * caller's, so that what a piece wrote lies in the cache of the thread that reads the same place next. Pieces that no
- * worker has begun when the caller is through with its own are the caller's too: it never waits for a thread to wake. */
+/* Runs `fn` over 0..count in `team` pieces, whose inner borders are multiples of `align`: piece i on thread i, 0 being
+ * the caller's, so that what a piece wrote lies in the cache of the thread that reads the same place next. Pieces that
+ * no worker has begun when the caller is through with its own are the caller's too: it never waits for a thread to
+ * wake. */
 void sq_parallel_range(sq_range_fn fn, const void* job, long long count, long long align, int team);
 
 /* Whether this build has threads; whether the calling thread runs a piece; whether a worker looks out for the next one,

@@ -46,6 +46,7 @@ class Case:
 
 CASES = {
     "point": Case(2, 5, 7, 1, (4, 6), (1, 1)),
+    "point_low": Case(1, 40, 170, 1, (7, 7), (1, 1)),
     "point_strided": Case(1, 20, 70, 1, (9, 8), (1, 1), (2, 3)),
     "3x3": Case(2, 17, 19, 1, (7, 9), (3, 3), pads=(1, 1, 1, 1)),
     "3x3_wide": Case(1, 3, 6, 1, (5, 71), (3, 3), pads=(1, 1, 1, 1)),
@@ -86,6 +87,20 @@ def test_conv(name, isa):
         for form in conv_f32.FORMS:
             got = case.run(order, form, isa)
             assert got is None or got.tobytes() == base.tobytes(), (order, form)
+
+
+@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize("isa", _isa.supported())
+def test_depthwise_lines(isa, step):
+    """Planes of all heights and widths around vectors and blocks of lines; a weight that makes NaNs of padding too."""
+    for i, (height, width) in enumerate((h, w) for h in range(1, 18) for w in (1, 2, 3, 7, 8, 9, 15, 16, 17, 33, 50)):
+        pads = i % 3, i % 4, i // 2 % 3, i // 3 % 3
+        if height + pads[0] + pads[2] < 3 or width + pads[1] + pads[3] < 3:
+            continue
+        case = Case(1, 2, 2, 2, (height, width), (3, 3), (step, step), pads, seed=i)
+        case.w[1, 0, i % 3, 0] = np.inf
+        got, want = case.run("NCHW", isa=isa), case.run("NHWC", isa="scalar")
+        assert got.tobytes() == want.tobytes(), (height, width, pads)
 
 
 @pytest.mark.parametrize("name", ["3x3", "grouped", "3d", "depthwise", "long_taps"])

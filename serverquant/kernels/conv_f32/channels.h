@@ -13,9 +13,11 @@ enum { FEW_CHANNELS = 16 };
 
 typedef struct channel_plan {
     int64_t rows;      /* output pixels of the whole batch */
+    int64_t blocks;    /* tiles of rows */
     int64_t chunk;     /* rows whose pointers are found at once */
-    int64_t panels;    /* of all groups */
-    int64_t items;     /* chunks * panels */
+    int64_t vectors;   /* of a group's outputs */
+    int64_t columns;   /* vectors of all groups */
+    int64_t by_rows, by_columns; /* the grid of shares */
     int32_t gathers;   /* rows are copied */
     int32_t transposes_in, transposes_out;
     /* offsets in a share's scratch, and its size */
@@ -24,12 +26,28 @@ typedef struct channel_plan {
     int64_t input_at, shares_at;
 } channel_plan;
 
+/* The grid whose largest share takes the least time: a tile is three cycles a product, and what a share reads comes
+ * from afar with some 16 bytes a cycle. */
+static void choose_channel_grid(channel_plan* p, int64_t lanes, int64_t team) {
+    int64_t best = -1;
+    for (int64_t columns = 1; columns <= sq_f32_min(team, p->columns); columns++) {
+        const int64_t rows = sq_f32_min(team / columns, p->blocks);
+        const int64_t high = sq_conv_ceil(p->blocks, rows), wide = sq_conv_ceil(p->columns, columns);
+        const int64_t cost = 12 * high * wide + sq_conv_ceil(p->rows, rows) + wide * lanes;
+        if (best >= 0 && cost >= best) continue;
+        best = cost;
+        p->by_rows = rows;
+        p->by_columns = columns;
+    }
+}
+
 static channel_plan plan_channels(const sq_conv_f32* c, int64_t team) {
-    const int64_t taps = sq_volume(c->window.kernel), n = c->out_channels / c->groups, mr = c->row->mr;
+    const int64_t taps = sq_volume(c->window.kernel), mr = c->row->mr;
     channel_plan p = {.rows = c->batch * sq_volume(c->window.out), .chunk = 16 * mr};
-    p.panels = c->groups * sq_conv_ceil(n, c->row->nr);
-    while (p.chunk > mr && team > 1 && sq_conv_ceil(p.rows, p.chunk) * p.panels < 4 * team) p.chunk -= mr;
-    p.items = sq_conv_ceil(p.rows, p.chunk) * p.panels;
+    p.blocks = sq_conv_ceil(p.rows, mr);
+    p.vectors = sq_conv_ceil(c->out_channels / c->groups, c->row->lanes);
+    p.columns = c->groups * p.vectors;
+    if (p.rows) choose_channel_grid(&p, c->row->lanes, team);
     p.gathers = taps > 1 && c->channels / c->groups < FEW_CHANNELS;
     p.transposes_in = !c->nhwc && sq_volume(c->window.in) > 1;
     p.transposes_out = !c->nhwc && sq_volume(c->window.out) > 1;
@@ -103,31 +121,30 @@ static void scatter_tile(const sq_conv_f32* c, const float* tile, int64_t m0, in
     for (int64_t i = 0; i < count;) {
         int64_t image = (m0 + i) / out, pixel = (m0 + i) % out, run = sq_f32_min(count - i, out - pixel);
         float* to = y + (image * c->out_channels + channel) * out + pixel;
-        for (int64_t j = 0; j < width; j++)
-            for (int64_t r = 0; r < run; r++) to[j * out + r] = tile[(i + r) * width + j];
+        transpose_block(tile + i * width, width, run, width, to, out);
         i += run;
     }
 }
 
-/* One panel over a chunk whose pointers (or copies) are ready; the tile's a, a_stride, a_offset, taps, kc are set. */
-static void run_channel_panel(const sq_conv_f32_job* job, sq_f32_tile t, int64_t group, int64_t panel, int64_t count,
+/* Outputs column .. column + t.n of a group, which lie in one panel, over a chunk whose pointers (or copies) are ready;
+ * the tile's a, a_stride, a_offset, taps, kc are set. */
+static void run_channel_panel(const sq_conv_f32_job* job, sq_f32_tile t, int64_t group, int64_t column, int64_t count,
                               float* out) {
     const sq_packed_f32* w = job->packed;
     const float* const* a = t.a;
-    const int64_t column = panel * w->row->nr, width = sq_f32_panel_width(w, panel), taps = t.taps, kc = t.kc;
+    const int64_t panel = column / w->row->nr, width = sq_f32_panel_width(w, panel), taps = t.taps, kc = t.kc;
     const int64_t offset = t.a_offset;
     /* A block of K is some whole taps, or, in the only tap, some channels. */
     const int64_t fit = count > w->row->mr ? sq_f32_block_k(width) : w->k;
     const int64_t block_taps = taps == 1 ? 1 : fit / kc > 1 ? fit / kc : 1;
     const int64_t block_kc = taps == 1 ? fit : kc;
     t.ldb = width;
-    t.n = (int32_t)sq_f32_min(w->n - column, w->row->nr);
     for (int64_t k0 = 0; k0 < w->k; k0 += t.taps * t.kc) {
         const int64_t tap = k0 / kc;
         t.taps = sq_f32_min(block_taps, taps - tap);
         t.kc = sq_f32_min(block_kc, kc - k0 % kc);
         t.a_offset = offset + k0 % kc;
-        t.b = sq_f32_panel(w, group, panel) + k0 * width;
+        t.b = sq_f32_panel(w, group, panel) + k0 * width + column % w->row->nr;
         t.accumulate = k0 > 0;
         const int final = k0 + t.taps * t.kc == w->k;
         t.bounds = final ? job->bounds : NULL;
@@ -141,58 +158,62 @@ static void run_channel_panel(const sq_conv_f32_job* job, sq_f32_tile t, int64_t
     }
 }
 
-/* Items first..last of one share, which owns `scratch`. */
-static void run_channel_items(const sq_conv_f32_job* job, const channel_plan* p, int64_t first, int64_t last,
-                              char* scratch) {
+/* Rows m0 .. m0 + count, at most a chunk, of vectors first <= v < last; `scratch` is the share's. */
+static void run_channel_chunk(const sq_conv_f32_job* job, const channel_plan* p, int64_t m0, int64_t count,
+                              int64_t first, int64_t last, char* scratch) {
     const sq_conv_f32* c = job->conv;
     const int64_t taps = sq_volume(c->window.kernel), channels = c->channels / c->groups, k = taps * channels;
-    const int64_t n = c->out_channels / c->groups, group_panels = p->panels / c->groups;
+    const int64_t n = c->out_channels / c->groups, lanes = c->row->lanes, in_panel = c->row->nr / lanes;
     const float** pointers = (const float**)scratch;
     float* copies = (float*)(scratch + p->copies_at);
     float* tile = (float*)(scratch + p->tile_at);
     const float* x = p->transposes_in ? (const float*)(job->scratch + p->input_at) : job->x;
-    int64_t ready_chunk = -1, ready_group = -1;
-    for (int64_t item = first; item < last; item++) {
-        const int64_t chunk = item / p->panels, group = item % p->panels / group_panels, panel = item % group_panels;
-        const int64_t m0 = chunk * p->chunk, count = sq_f32_min(p->chunk, p->rows - m0);
-        const int64_t column = group * n + panel * c->row->nr;
+    int64_t ready_group = -1;
+    if (!p->gathers) point_rows(c, x, (const float*)job->scratch, m0, count, pointers);
+    for (int64_t v = first, next; v < last; v = next) {
+        const int64_t group = v / p->vectors, begin = v % p->vectors;
+        const int64_t end = sq_f32_min(p->vectors, (begin / in_panel + 1) * in_panel);
+        next = sq_f32_min(last, v - begin + end);
+        const int64_t column = begin * lanes, output = group * n + column;
         sq_f32_tile t = {.a = pointers, .a_stride = count, .a_offset = group * channels, .taps = taps, .kc = channels};
-        if (chunk != ready_chunk || (p->gathers && group != ready_group)) {
-            if (p->gathers) {
-                gather_rows(c, x, m0, count, group, copies);
-                for (int64_t i = 0; i < count; i++) pointers[i] = copies + i * k;
-            } else {
-                point_rows(c, x, (const float*)job->scratch, m0, count, pointers);
-            }
-            ready_chunk = chunk;
+        if (p->gathers && group != ready_group) {
+            gather_rows(c, x, m0, count, group, copies);
+            for (int64_t i = 0; i < count; i++) pointers[i] = copies + i * k;
             ready_group = group;
         }
         if (p->gathers) t.taps = 1, t.kc = k, t.a_offset = 0;
-        t.ldc = p->transposes_out ? sq_f32_min(n - panel * c->row->nr, c->row->nr) : c->out_channels;
-        run_channel_panel(job, t, group, panel, count,
-                          p->transposes_out ? tile : job->y + m0 * c->out_channels + column);
-        if (p->transposes_out) scatter_tile(c, tile, m0, count, t.ldc, column, job->y);
+        t.n = (int32_t)sq_f32_min(n - column, (next - v) * lanes);
+        t.ldc = p->transposes_out ? t.n : c->out_channels;
+        run_channel_panel(job, t, group, column, count,
+                          p->transposes_out ? tile : job->y + m0 * c->out_channels + output);
+        if (p->transposes_out) scatter_tile(c, tile, m0, count, t.n, output, job->y);
     }
 }
 
 static void run_channels(const void* arg, long long begin, long long end) {
     const sq_conv_f32_job* job = (const sq_conv_f32_job*)arg;
     const channel_plan p = plan_channels(job->conv, job->team);
-    for (long long share = begin; share < end; share++)
-        run_channel_items(job, &p, sq_conv_share(p.items, share, job->team),
-                          sq_conv_share(p.items, share + 1, job->team),
-                          job->scratch + p.shares_at + share * p.share_bytes);
+    const int64_t mr = job->conv->row->mr;
+    for (int64_t share = begin; share < sq_f32_min(end, p.by_rows * p.by_columns); share++) {
+        const int64_t high = share / p.by_columns, wide = share % p.by_columns;
+        const int64_t last = sq_f32_min(sq_conv_share(p.blocks, high + 1, p.by_rows) * mr, p.rows);
+        for (int64_t m0 = sq_conv_share(p.blocks, high, p.by_rows) * mr; m0 < last; m0 += p.chunk)
+            run_channel_chunk(job, &p, m0, sq_f32_min(p.chunk, last - m0), sq_conv_share(p.columns, wide, p.by_columns),
+                              sq_conv_share(p.columns, wide + 1, p.by_columns),
+                              job->scratch + p.shares_at + share * p.share_bytes);
+    }
 }
 
-/* x [batch][channels][pixels] to scratch [batch][pixels][channels]; a share takes some pixels of the batch. */
+/* x [batch][channels][pixels] to scratch [batch][pixels][channels]; a share takes some pixels of each image. */
 static void transpose_input(const void* arg, long long begin, long long end) {
     const sq_conv_f32_job* job = (const sq_conv_f32_job*)arg;
     const sq_conv_f32* c = job->conv;
-    const int64_t in = sq_volume(c->window.in), pixels = c->batch * in;
+    const int64_t in = sq_volume(c->window.in), first = sq_conv_share(in, begin, job->team);
+    const int64_t count = sq_conv_share(in, end, job->team) - first;
     float* out = (float*)(job->scratch + plan_channels(c, job->team).input_at);
-    for (int64_t p = sq_conv_share(pixels, begin, job->team); p < sq_conv_share(pixels, end, job->team); p++) {
-        const float* from = job->x + p / in * c->channels * in + p % in;
-        for (int64_t j = 0; j < c->channels; j++) out[p * c->channels + j] = from[j * in];
+    for (int64_t image = 0; image < c->batch; image++) {
+        const int64_t at = image * c->channels * in;
+        transpose_block(job->x + at + first, in, c->channels, count, out + at + first * c->channels, c->channels);
     }
 }
 

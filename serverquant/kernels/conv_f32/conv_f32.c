@@ -1,4 +1,4 @@
-/* Depthwise kernel table, and the choice among the three forms; the contract is in conv_f32.h. */
+/* Depthwise kernel table, and the choice among the forms; the contract is in conv_f32.h. */
 #include "conv_f32.h"
 
 #include <math.h>
@@ -16,7 +16,8 @@
 #include "pixels.h"
 #include "planes.h"
 
-#define SQ_DEPTHWISE_F32_KERNEL(isa, name, lanes) {#name, SQ_ISA_##isa, lanes, name##_flat, name##_channels},
+#define SQ_DEPTHWISE_F32_KERNEL(isa, name, lanes) \
+    {#name, SQ_ISA_##isa, lanes, name##_flat, name##_channels, name##_lines},
 static const sq_depthwise_f32_row table[] = {
 #include "kernels.inc"
 };

@@ -22,6 +22,18 @@ enum {
     SQ_CONV_F32_PLANES = 3     /* one group, few outputs: pixels, taps and channels at offsets; weights [n][k] */
 };
 
+/* Output lines of a plane at once: those of most nets have a multiple of 7. Planes larger than SQ_NEAR_FLOATS lie in no
+ * near cache, and the lines of a block are too many and too short for the CPU to foresee. */
+enum { SQ_LINES = 7, SQ_NEAR_FLOATS = 2048 };
+
+/* Asks for `count` floats that will be read soon; they need not exist. */
+static inline void sq_prefetch_floats(const float* p, int64_t count) {
+    for (int64_t i = 0; i < count; i += 16) __builtin_prefetch(p + i);
+}
+
+typedef void (*sq_some_lines)(const float* const* x, const sq_window* window, const float* w, const float* bias,
+                              const sq_bounds* bounds, float* out);
+
 typedef struct sq_depthwise_f32_row {
     const char* name;
     int32_t isa;
@@ -34,6 +46,9 @@ typedef struct sq_depthwise_f32_row {
      * Reads whole vectors. */
     void (*channels)(const float* const* x, int64_t taps, const float* w, const float* bias, const sq_bounds* bounds,
                      int64_t length, float* out);
+    /* A plane whose window is 3x3 with strides 1 or 2. zeros: in[2] of them. Touches nothing beside the planes. */
+    void (*lines)(const float* x, const float* zeros, const sq_window* window, const float* w, const float* bias,
+                  const sq_bounds* bounds, float* y);
 } sq_depthwise_f32_row;
 
 typedef struct sq_conv_f32 {

@@ -25,7 +25,16 @@ static plane_scratch plan_planes(const sq_conv_f32* c, const sq_phases* p) {
     return s;
 }
 
+/* NCHW with a 3x3 window that is not spread: planes are read where they are, a few lines at once. */
+static int depthwise_by_line(const sq_conv_f32* c) {
+    const sq_window* w = &c->window;
+    const int plane = w->in[0] == 1 && w->out[0] == 1 && w->kernel[0] == 1 && w->pad[0] == 0;
+    const int tight = w->kernel[1] == 3 && w->kernel[2] == 3 && w->dilation[1] == 1 && w->dilation[2] == 1;
+    return plane && tight && w->stride[1] == w->stride[2] && w->stride[2] <= 2 && !depthwise_by_pixel(c);
+}
+
 static int64_t depthwise_share_bytes(const sq_conv_f32* c) {
+    if (depthwise_by_line(c)) return 0;
     if (depthwise_by_pixel(c)) return sq_conv_align(sq_volume(c->window.kernel) * (int64_t)sizeof(float*));
     sq_phases p = sq_phases_of(&c->window, 1);
     return plan_planes(c, &p).bytes;
@@ -78,8 +87,21 @@ static void depthwise_pixels(const sq_conv_f32_job* job, int64_t first, int64_t 
     }
 }
 
+static void depthwise_lines(const sq_conv_f32_job* job, int64_t first, int64_t last) {
+    const sq_conv_f32* c = job->conv;
+    const sq_window* w = &c->window;
+    const int64_t multiplier = c->out_channels / c->channels;
+    for (int64_t plane = first; plane < last; plane++) {
+        const int64_t m = plane % c->out_channels;
+        c->depthwise->lines(job->x + plane / multiplier * sq_volume(w->in), (const float*)job->scratch, w,
+                            job->packed->data + m * 9, job->bias ? job->bias + m : NULL, job->bounds,
+                            job->y + plane * sq_volume(w->out));
+    }
+}
+
 static int64_t depthwise_zero_bytes(const sq_conv_f32* c) {
-    return depthwise_by_pixel(c) ? sq_conv_align(c->channels * (int64_t)sizeof(float)) + 64 : 0;
+    const int64_t zeros = depthwise_by_pixel(c) ? c->channels : depthwise_by_line(c) ? c->window.in[2] : 0;
+    return zeros ? sq_conv_align(zeros * (int64_t)sizeof(float)) + 64 : 0;
 }
 
 static void run_depthwise(const void* arg, long long begin, long long end) {
@@ -89,7 +111,9 @@ static void run_depthwise(const void* arg, long long begin, long long end) {
     for (long long share = begin; share < end; share++) {
         int64_t first = sq_conv_share(items, share, job->team), last = sq_conv_share(items, share + 1, job->team);
         char* scratch = job->scratch + depthwise_zero_bytes(c) + share * depthwise_share_bytes(c);
-        if (depthwise_by_pixel(c))
+        if (depthwise_by_line(c))
+            depthwise_lines(job, first, last);
+        else if (depthwise_by_pixel(c))
             depthwise_pixels(job, first, last, (const float**)scratch, (const float*)job->scratch);
         else
             depthwise_planes(job, first, last, scratch);

@@ -1,10 +1,13 @@
 /* Depthwise bodies, written once. The including header defines, for its instruction set,
  *   SQ_V, SQ_LANES, SQ_ZERO(), SQ_LOAD(p), SQ_STORE(p, v), SQ_STORE_PART(p, v, count), SQ_SPREAD(p), SQ_FMA(a, b, c),
- *   SQ_ADD(a, b), SQ_CLIP(v, lo, hi), SQ_NAME(suffix).
+ *   SQ_ADD(a, b), SQ_CLIP(v, lo, hi), SQ_NAME(suffix), and for what begins before a line or ends behind it
+ *   SQ_MASK, SQ_MASK_OF(first, last) (lanes first <= i < last), SQ_LOAD_MASKED(p, mask) (zeros in the other lanes,
+ *   whose memory is not touched), SQ_EVEN(a, b) (lanes 0, 2, ... of a, then of b).
  * No include guard: it is included once an instruction set. */
 
 #define SQ_BODY SQ_INLINE
 #define SQ_EACH _Pragma("GCC unroll 8") for (int j = 0; j < nv; j++)
+#define SQ_TIMES(n, i) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
 
 /* nv vectors of the flat row at `x`. */
 SQ_BODY void SQ_NAME(_flat_block)(const float* x, const int64_t* offset, int64_t taps, const float* w,
@@ -76,8 +79,95 @@ static void SQ_NAME(_channels)(const float* const* x, int64_t taps, const float*
         SQ_NAME(_channel_block)(x, taps, w, bias, bounds, length, c, length - c, out, 1);
 }
 
+/* The lanes of the vector at pixel `at` of a line that lie inside it. */
+SQ_BODY SQ_MASK SQ_NAME(_inside)(int64_t at, int64_t width) {
+    const int64_t first = at < 0 ? -at : 0, last = width - at;
+    return SQ_MASK_OF(first < SQ_LANES ? first : SQ_LANES, last < 0 ? 0 : last < SQ_LANES ? last : SQ_LANES);
+}
+
+/* `count` output lines of a 3x3 window, whose inputs are the lines x[0] .. x[(count - 1) * step + 2]. An input is
+ * loaded once for the up to three lines that read it; the taps of each output keep their order. */
+SQ_BODY void SQ_NAME(_some_lines)(const float* const* x, const sq_window* window, const float* weights,
+                                  const float* bias, const sq_bounds* bounds, float* out, const int count,
+                                  const int step) {
+    const int64_t width = window->out[2];
+    SQ_V w[9];
+    SQ_TIMES(9, t) w[t] = SQ_SPREAD(weights + t);
+    for (int64_t column = 0; column < width; column += SQ_LANES) {
+        const int64_t at = column * step - window->pad[2];
+        SQ_MASK inside[2][3];
+        SQ_TIMES(3, k) {
+            inside[0][k] = SQ_NAME(_inside)(at + k, window->in[2]);
+            if (step == 2) inside[1][k] = SQ_NAME(_inside)(at + k + SQ_LANES, window->in[2]);
+        }
+        SQ_V acc[SQ_LINES];
+        SQ_TIMES(count, j) acc[j] = SQ_ZERO();
+        SQ_TIMES((count - 1) * step + 3, i) {
+            SQ_TIMES(3, k) {
+                const float* p = x[i] + at + k;
+                SQ_V v = SQ_LOAD_MASKED(p, inside[0][k]);
+                if (step == 2) v = SQ_EVEN(v, SQ_LOAD_MASKED(p + SQ_LANES, inside[1][k]));
+                SQ_TIMES(count, j) {
+                    const int line = i - j * step; /* of the window */
+                    if (line >= 0 && line < 3) acc[j] = SQ_FMA(w[line * 3 + k], v, acc[j]);
+                }
+            }
+        }
+        if (bias) {
+            SQ_TIMES(count, j) acc[j] = SQ_ADD(acc[j], SQ_SPREAD(bias));
+        }
+        if (bounds) {
+            SQ_V lo = SQ_SPREAD(&bounds->lo), hi = SQ_SPREAD(&bounds->hi);
+            SQ_TIMES(count, j) acc[j] = SQ_CLIP(acc[j], lo, hi);
+        }
+        SQ_TIMES(count, j) {
+            if (width - column < SQ_LANES)
+                SQ_STORE_PART(out + j * width + column, acc[j], width - column);
+            else
+                SQ_STORE(out + j * width + column, acc[j]);
+        }
+    }
+}
+
+#define SQ_LINES_OF(count, step)                                                                                      \
+    static void SQ_NAME(_lines_##count##_##step)(const float* const* x, const sq_window* window, const float* w,     \
+                                                 const float* bias, const sq_bounds* bounds, float* out) {           \
+        SQ_NAME(_some_lines)(x, window, w, bias, bounds, out, count, step);                                           \
+    }
+SQ_LINES_OF(7, 1) SQ_LINES_OF(4, 1) SQ_LINES_OF(2, 1) SQ_LINES_OF(1, 1)
+SQ_LINES_OF(7, 2) SQ_LINES_OF(4, 2) SQ_LINES_OF(2, 2) SQ_LINES_OF(1, 2)
+
+static void SQ_NAME(_lines)(const float* x, const float* zeros, const sq_window* window, const float* w,
+                            const float* bias, const sq_bounds* bounds, float* y) {
+    static const sq_some_lines bodies[2][4] = {
+        {SQ_NAME(_lines_7_1), SQ_NAME(_lines_4_1), SQ_NAME(_lines_2_1), SQ_NAME(_lines_1_1)},
+        {SQ_NAME(_lines_7_2), SQ_NAME(_lines_4_2), SQ_NAME(_lines_2_2), SQ_NAME(_lines_1_2)}};
+    static const int counts[4] = {SQ_LINES, 4, 2, 1};
+    const int64_t step = window->stride[1];
+    const int far = window->in[1] * window->in[2] > SQ_NEAR_FLOATS;
+    for (int64_t line = 0; line < window->out[1];) {
+        const float* rows[2 * SQ_LINES + 1];
+        int size = 0;
+        while (counts[size] > window->out[1] - line) size++;
+        for (int64_t i = 0; i < (counts[size] - 1) * step + 3; i++) {
+            const int64_t at = line * step + i - window->pad[1];
+            rows[i] = at >= 0 && at < window->in[1] ? x + at * window->in[2] : zeros;
+        }
+        const int64_t block = counts[size] * step * window->in[2];
+        if (far) sq_prefetch_floats(x + line * step * window->in[2] + block, block);
+        bodies[step - 1][size](rows, window, w, bias, bounds, y + line * window->out[2]);
+        line += counts[size];
+    }
+}
+
 #undef SQ_BODY
 #undef SQ_EACH
+#undef SQ_TIMES
+#undef SQ_LINES_OF
+#undef SQ_MASK
+#undef SQ_MASK_OF
+#undef SQ_LOAD_MASKED
+#undef SQ_EVEN
 #undef SQ_V
 #undef SQ_LANES
 #undef SQ_ZERO

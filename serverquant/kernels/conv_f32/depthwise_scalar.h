@@ -9,5 +9,9 @@
 #define SQ_FMA(a, b, c) fmaf(a, b, c)
 #define SQ_ADD(a, b) ((a) + (b))
 #define SQ_CLIP(v, lo, hi) sq_clip(v, lo, hi)
+#define SQ_MASK int
+#define SQ_MASK_OF(first, last) ((first) < (last))
+#define SQ_LOAD_MASKED(p, mask) ((mask) ? *(p) : 0.0f)
+#define SQ_EVEN(a, b) ((void)(b), a)
 #define SQ_NAME(suffix) sq_depthwise_f32_scalar##suffix
 #include "depthwise_generic.h"

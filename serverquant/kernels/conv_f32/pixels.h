@@ -1,4 +1,5 @@
-/* NCHW: the lanes are pixels. A panel of input pixels is gathered for a tile of outputs and multiplied by all weights:
+/* NCHW: the lanes are pixels. A panel of input pixels, gathered for a tile of outputs unless the window is one pixel,
+ * is multiplied by all weights:
  *     y[group's channels][pixels of the tile] = weights [n][k] x panel [k][pixels of the tile]
  */
 #ifndef SERVERQUANT_CONV_F32_PIXELS_H
@@ -12,7 +13,7 @@
 typedef struct pixel_plan {
     int64_t vectors;   /* of the output plane */
     int64_t tiles;     /* pieces of whole vectors, at most nr wide */
-    int64_t parts;     /* pieces of the output channels: only when there are too few tiles for the team */
+    int64_t parts;     /* pieces of the output channels, where there are too few tiles for the team */
     int64_t items;     /* batch * groups * tiles * parts */
     int64_t block;     /* rows of a panel, that is, of a block of K */
 } pixel_plan;
@@ -22,9 +23,10 @@ static pixel_plan plan_pixels(const sq_conv_f32* c, int64_t team) {
     pixel_plan p = {.vectors = sq_conv_ceil(sq_volume(c->window.out), lanes), .parts = 1};
     const int empty = images * p.vectors == 0;
     p.tiles = sq_conv_ceil(p.vectors, c->row->nr / lanes);
-    if (!empty && images * p.tiles < team) p.tiles = sq_f32_min(p.vectors, sq_conv_ceil(team, images));
     if (!empty && images * p.tiles < team)
         p.parts = sq_f32_min(sq_conv_ceil(n, c->row->mr), sq_conv_ceil(team, images * p.tiles));
+    if (!empty && images * p.tiles * p.parts < team)
+        p.tiles = sq_f32_min(p.vectors, sq_conv_ceil(team, images * p.parts));
     p.items = images * p.tiles * p.parts;
     p.block = sq_f32_min(sq_conv_f32_k(c), sq_f32_block_k(c->row->nr));
     return p;
@@ -90,6 +92,8 @@ static inline void gather_row(const pixel_run* runs, int count, const float* pla
             zero_run(out + runs[r].at, runs[r].count);
         } else if (stride == 1) {
             copy_run(out + runs[r].at, plane + runs[r].source, runs[r].count);
+        } else if (stride == 2) {
+            sq_every_second_f32(out + runs[r].at, plane + runs[r].source, runs[r].count);
         } else {
             const float* in = plane + runs[r].source;
             for (int32_t i = 0; i < runs[r].count; i++) out[runs[r].at + i] = in[i * stride];
@@ -120,15 +124,19 @@ static void run_pixel_tile(const sq_conv_f32_job* job, const pixel_plan* plan, i
     const float* x = job->x + (image * c->channels + group * (c->channels / c->groups)) * sq_volume(c->window.in);
     const float* weights = job->packed->data + group * n * k;
     float* y = job->y + (image * c->out_channels + group * n) * pixels + p0;
+    const int point = sq_window_is_point(&c->window);
     const float* rows[SQ_F32_MAX_MR];
     sq_f32_tile t = {.a = rows, .taps = 1, .b = panel, .ldc = pixels, .n = (int32_t)(p1 - p0)};
-    t.ldb = sq_f32_round_up(t.n, c->row->lanes);
+    t.ldb = point ? pixels : sq_f32_round_up(t.n, c->row->lanes);
     for (int64_t k0 = 0; k0 < k; k0 += t.kc) {
         t.kc = sq_f32_min(plan->block, k - k0);
         t.accumulate = k0 > 0;
         const int final = k0 + t.kc == k;
         t.bounds = final ? job->bounds : NULL;
-        gather_panel(c, x, p0, p1, k0, k0 + t.kc, t.ldb, panel);
+        if (point)
+            t.b = x + k0 * pixels + p0;
+        else
+            gather_panel(c, x, p0, p1, k0, k0 + t.kc, t.ldb, panel);
         for (int64_t m = m0; m < m1; m += t.m) {
             t.m = (int32_t)sq_f32_min(c->row->mr, m1 - m);
             for (int32_t i = 0; i < t.m; i++) rows[i] = weights + (m + i) * k + k0;
@@ -140,6 +148,7 @@ static void run_pixel_tile(const sq_conv_f32_job* job, const pixel_plan* plan, i
 }
 
 static int64_t pixels_share_bytes(const sq_conv_f32* c, int64_t team) {
+    if (sq_window_is_point(&c->window)) return 0;
     return sq_conv_align((plan_pixels(c, team).block * c->row->nr + 16) * (int64_t)sizeof(float));
 }
 

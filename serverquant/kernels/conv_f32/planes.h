@@ -53,31 +53,6 @@ static band_plan plan_bands(const sq_conv_f32* c) {
     return p;
 }
 
-/* 4 pixels x 4 channels; x_pitch and y_pitch in floats. */
-static inline void transpose_4x4(const float* x, int64_t x_pitch, float* y, int64_t y_pitch) {
-    typedef float v4 __attribute__((vector_size(16)));
-    typedef int32_t i4 __attribute__((vector_size(16)));
-    const i4 lo = {0, 4, 1, 5}, hi = {2, 6, 3, 7}, first = {0, 1, 4, 5}, second = {2, 3, 6, 7};
-    v4 r[4];
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) memcpy(&r[i], x + i * x_pitch, sizeof(v4));
-    const v4 lo01 = __builtin_shuffle(r[0], r[1], lo), hi01 = __builtin_shuffle(r[0], r[1], hi);
-    const v4 lo23 = __builtin_shuffle(r[2], r[3], lo), hi23 = __builtin_shuffle(r[2], r[3], hi);
-    const v4 column[4] = {__builtin_shuffle(lo01, lo23, first), __builtin_shuffle(lo01, lo23, second),
-                          __builtin_shuffle(hi01, hi23, first), __builtin_shuffle(hi01, hi23, second)};
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) memcpy(y + i * y_pitch, &column[i], sizeof(v4));
-}
-
-/* `count` pixels of an NHWC line, `step` floats apart, to one line of each channel's plane. */
-static void split_line(const float* x, int64_t count, int64_t step, int64_t channels, float* y, int64_t plane) {
-    const int64_t pixels = count / 4 * 4, whole = channels / 4 * 4;
-    for (int64_t i = 0; i < pixels; i += 4)
-        for (int64_t c = 0; c < whole; c += 4) transpose_4x4(x + i * step + c, step, y + c * plane + i, plane);
-    for (int64_t i = 0; i < count; i++)
-        for (int64_t c = i < pixels ? whole : 0; c < channels; c++) y[c * plane + i] = x[i * step + c];
-}
-
 /* Zeros in a line of each plane but for pixels first..last. */
 static void zero_borders(float* y, int64_t channels, const sq_phases* p, int64_t first, int64_t last) {
     for (int64_t c = 0; c < channels; c++, y += p->total) {
@@ -99,8 +74,8 @@ static void split_channels(const sq_conv_f32* c, const sq_phases* p, const sq_wi
                 const int inside = z >= 0 && z < w->in[0] && y >= 0 && y < w->in[1];
                 zero_borders(out, c->channels, p, inside ? first : 0, inside ? last : 0);
                 if (!inside) continue;
-                split_line(x + ((z * w->in[1] + y) * w->in[2] + x0) * c->channels, last - first,
-                           w->stride[2] * c->channels, c->channels, out + first, p->total);
+                transpose_block(x + ((z * w->in[1] + y) * w->in[2] + x0) * c->channels, w->stride[2] * c->channels,
+                                last - first, c->channels, out + first, p->total);
             }
     }
 }

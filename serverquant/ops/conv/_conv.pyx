@@ -40,7 +40,8 @@ cdef struct FloatConv:
 cdef int run_float(sq_step* s) noexcept nogil:
     cdef FloatConv* c = <FloatConv*>s.ctx
     cdef const float* bias = <const float*>s.in_[2].data if s.n_in > 2 else NULL
-    cdef void* scratch
+    cdef void* scratch = NULL
+    cdef int64_t nbytes
     cdef int team
     if c.weight == NULL or c.version != s.in_[1].version:
         return SQ_PREPARE
@@ -48,9 +49,11 @@ cdef int run_float(sq_step* s) noexcept nogil:
     if s.out[0].shape.size == 0:
         return SQ_OK
     team = team_size(conv_f32_work(&c.conv))
-    scratch = s.scratch(s, conv_f32_scratch(&c.conv, team))
-    if scratch == NULL:
-        return fail(s, "no memory for the convolution's scratch")
+    nbytes = conv_f32_scratch(&c.conv, team)
+    if nbytes:
+        scratch = s.scratch(s, nbytes)
+        if scratch == NULL:
+            return fail(s, "no memory for the convolution's scratch")
     conv_f32(&c.conv, c.weight, <const float*>s.in_[0].data, bias, &c.bounds, <float*>s.out[0].data, scratch, team)
     return SQ_OK
 
