@@ -15,7 +15,7 @@ class TakesBounds(Operator):
     bounds: tuple[float, float] | None = None
 
     def absorb(self, other: Operator) -> Operator | None:
-        if self.bounds is not None or len(self.outputs) != 1 or other.engine != "":
+        if self.bounds is not None or len(self.outputs) != 1 or other.engine != "" or other.outputs[0] in self.inputs:
             return None
         if other.type == "Relu":
             return self.taking(other, bounds=RELU)

@@ -10,6 +10,7 @@ cdef class Step:
     cdef public object keep
     cdef public str kernel
     cdef public dict facts
+    cdef public list parts
     cdef void* new_context(self, size_t nbytes) except NULL
 
 

@@ -11,6 +11,7 @@ class Step:
     keep: Any
     kernel: str
     facts: dict[str, Any]
+    parts: list[Any]
 
 class PythonStep(Step):
     call: Callable[[list[Blob], list[Blob]], None]

@@ -43,11 +43,12 @@ cdef class Step:
     """One planned operator: what to run, what it keeps, and what `explain` says of it.
 
     Attributes: `prepare(inputs, outputs)`, called with blobs when run() asks for it; `keep`, whatever must live as long
-    as the step; `kernel`, the row's name; `facts`, further words for `explain`.
+    as what was prepared; `parts`, what must live as long as the step; `kernel`, the row's name; `facts`, further words
+    for `explain`.
     """
 
     def __cinit__(self):
-        self.facts = {}
+        self.facts, self.parts = {}, []
         self.kernel = ""
 
     cdef void* new_context(self, size_t nbytes) except NULL:

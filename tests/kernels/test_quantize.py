@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from reference import quantize as want
 
-from serverquant.kernels.quantize import _quantize
+from serverquant.kernels.quantize import _quantize, _turned
 
 LENGTHS = (0, 1, 7, 8, 9, 31, 32, 33, 63, 64, 65, 1000)
 PARAMETERS = ((0.1, 3), (0.0123, 128), (1.0, 0), (3e-7, 255), (512.0, 17))
@@ -148,3 +148,21 @@ def test_min_max_special(setting):
     for at in (0, 40, 99):
         zeros[at] = -0.0
         assert not any(np.signbit(_quantize.py_min_max(zeros)))
+
+
+@pytest.mark.parametrize("bits", [8, 5, 0])
+@pytest.mark.parametrize(("channels", "pixels"), [(3, 1), (3, 5000), (4, 64), (256, 70), (300, 131), (17_000, 3)])
+def test_quantize_turned(setting, bits, channels, pixels):
+    """Whole blocks, parts of them, more channels than a block has room for; bits 0: the mobile set."""
+    scale, zero_point = 0.1, 3
+    x = floats(2 * channels * pixels, scale, zero_point).reshape(2, channels, pixels)
+    y = np.zeros((2, pixels, channels), np.uint8)
+    _turned.py_quantize_turned(x, y, scale, zero_point, bits)
+    planes = np.zeros(x.size, np.uint8)
+    if bits == 8:
+        _quantize.py_quantize_u8(x.ravel(), planes, scale, zero_point)
+    elif bits:
+        _quantize.py_quantize_wide_u8(x.ravel(), planes, scale, zero_point, bits)
+    else:
+        _quantize.py_quantize_mobile_u8(x.ravel(), planes, scale, zero_point)
+    np.testing.assert_array_equal(y, planes.reshape(x.shape).transpose(0, 2, 1))

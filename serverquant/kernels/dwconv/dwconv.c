@@ -45,6 +45,7 @@ void sq_dw_block(const sq_gemm_job* job, int64_t m0, int64_t m1, uint8_t* scratc
             t.n = w->groups - c < row->block ? w->groups - c : row->block;
             row->tile(&t);
         }
+        sq_rows_done(job->ep, m, m + count, 0, w->groups, job->ldc);
     }
 }
 

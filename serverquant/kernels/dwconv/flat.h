@@ -125,9 +125,11 @@ static void copy_lines(const sq_dw_flat_job* job, const flat_state* s, int64_t i
     const sq_conv_geometry* g = job->geometry;
     const int64_t pixel = g->out_channels * size, line = g->out[2] * pixel;
     for (int64_t z = 0; z < g->out[0]; z++)
-        for (int64_t y = 0; y < least(s->lines, g->out[1] - first); y++)
-            sq_copy_short((char*)job->y + ((image * g->out[0] + z) * g->out[1] + first + y) * line,
-                          s->flat + (z * s->phases.size[1] + y) * s->phases.size[2] * pixel, line);
+        for (int64_t y = 0; y < least(s->lines, g->out[1] - first); y++) {
+            const int64_t to = (image * g->out[0] + z) * g->out[1] + first + y;
+            sq_copy_short((char*)job->y + to * line, s->flat + (z * s->phases.size[1] + y) * s->phases.size[2] * pixel, line);
+            sq_rows_done(job->ep, to, to + 1, 0, line / size, line / size);
+        }
 }
 
 static void run_bands(const sq_dw_flat_job* job, int64_t begin, int64_t end, uint8_t* scratch) {

@@ -15,32 +15,7 @@ cdef extern from "eltwise.h" nogil:
     const sq_row* sq_eltwise_rows
     const int sq_eltwise_row_count
 
-    ctypedef struct sq_add_u8_job:
-        const uint8_t* a
-        const uint8_t* b
-        uint8_t* y
-        long long n
-        float a_scale
-        float b_scale
-        float y_scale
-        int32_t a_zero_point
-        int32_t b_zero_point
-        int32_t y_zero_point
-        int32_t lo
-
-    ctypedef struct sq_sum_slow_job:
-        const sq_slow_input* inputs
-        int count
-        uint8_t* y
-        float mid_scale
-        float y_scale
-        int32_t mid_zero_point
-        int32_t y_zero_point
-        int32_t bits
-        int32_t float_lo
-        int32_t float_hi
-        int32_t lo
-
+    void sq_add_fast_prepare(sq_add_u8_job* job)
     int sq_add_mobile_prepare(sq_add_mobile_job* job, float a_scale, int32_t a_zero_point, float b_scale,
                               int32_t b_zero_point, float y_scale)
 
@@ -68,10 +43,9 @@ def rows() -> list:
     return row_objects("eltwise", sq_eltwise_rows, sq_eltwise_row_count)
 
 
-cdef void add_u8_fast(const uint8_t* a, float a_scale, int a_zero_point, const uint8_t* b, float b_scale,
-                      int b_zero_point, uint8_t* y, float y_scale, int y_zero_point, bint relu,
-                      long long n) noexcept nogil:
-    cdef sq_add_u8_job job
+cdef range_fn add_u8_fast(sq_add_u8_job* job, const uint8_t* a, float a_scale, int a_zero_point, const uint8_t* b,
+                          float b_scale, int b_zero_point, uint8_t* y, float y_scale, int y_zero_point, bint relu,
+                          long long n) noexcept nogil:
     job.a = a
     job.b = b
     job.y = y
@@ -83,13 +57,13 @@ cdef void add_u8_fast(const uint8_t* a, float a_scale, int a_zero_point, const u
     job.b_zero_point = b_zero_point
     job.y_zero_point = y_zero_point
     job.lo = y_zero_point if relu else 0
-    parallel_range(ADD_U8_FAST[level()], &job, n, ALIGN, team_size(n))
+    sq_add_fast_prepare(job)
+    return ADD_U8_FAST[level()]
 
 
-cdef void sum_u8_slow(const sq_slow_input* inputs, int count, float mid_scale, int mid_zero_point, int bits,
-                      bint float_signed, uint8_t* y, float y_scale, int y_zero_point, bint relu,
-                      long long n) noexcept nogil:
-    cdef sq_sum_slow_job job
+cdef range_fn sum_u8_slow(sq_sum_slow_job* job, const sq_slow_input* inputs, int count, float mid_scale,
+                          int mid_zero_point, int bits, bint float_signed, uint8_t* y, float y_scale, int y_zero_point,
+                          bint relu) noexcept nogil:
     job.inputs = inputs
     job.count = count
     job.y = y
@@ -101,29 +75,34 @@ cdef void sum_u8_slow(const sq_slow_input* inputs, int count, float mid_scale, i
     job.float_lo = -(1 << (bits - 1)) if float_signed else 0
     job.float_hi = (1 << (bits - float_signed)) - 1
     job.lo = y_zero_point if relu else 0
-    parallel_range(SUM_U8_SLOW[level()], &job, n, ALIGN, team_size(n * count * 2))
+    return SUM_U8_SLOW[level()]
 
 
-cdef int add_u8_mobile_prepare(sq_add_mobile_job* job, float a_scale, int a_zero_point, float b_scale,
-                               int b_zero_point, float y_scale, int y_zero_point, bint relu) noexcept nogil:
-    job.y_zero_point = y_zero_point
-    job.lo = y_zero_point if relu else 0
-    return sq_add_mobile_prepare(job, a_scale, a_zero_point, b_scale, b_zero_point, y_scale)
-
-
-cdef void add_u8_mobile(sq_add_mobile_job* job, const uint8_t* a, const uint8_t* b, uint8_t* y,
-                        long long n) noexcept nogil:
+cdef range_fn add_u8_mobile(sq_add_mobile_job* job, const uint8_t* a, float a_scale, int a_zero_point, const uint8_t* b,
+                            float b_scale, int b_zero_point, uint8_t* y, float y_scale, int y_zero_point,
+                            bint relu) noexcept nogil:
     job.a = a
     job.b = b
     job.y = y
-    parallel_range(ADD_U8_MOBILE[level()], job, n, ALIGN, team_size(n))
+    job.y_zero_point = y_zero_point
+    job.lo = y_zero_point if relu else 0
+    if sq_add_mobile_prepare(job, a_scale, a_zero_point, b_scale, b_zero_point, y_scale) != 0:
+        return NULL
+    return ADD_U8_MOBILE[level()]
+
+
+cdef void add_up(range_fn sum, const void* job, int count, long long n) noexcept nogil:
+    parallel_range(sum, job, n, ALIGN, team_size(n * (2 * count if sum == SUM_U8_SLOW[level()] else 1)))
 
 
 @cython.boundscheck(False)
 def py_add_u8_fast(const uint8_t[::1] a, tuple a_q, const uint8_t[::1] b, tuple b_q, uint8_t[::1] y, tuple y_q,
                    bint relu) -> None:
     """Each `_q` is (scale, zero point)."""
-    add_u8_fast(&a[0], a_q[0], a_q[1], &b[0], b_q[0], b_q[1], &y[0], y_q[0], y_q[1], relu, y.shape[0])
+    cdef sq_add_u8_job job
+    cdef range_fn sum = add_u8_fast(&job, &a[0], a_q[0], a_q[1], &b[0], b_q[0], b_q[1], &y[0], y_q[0], y_q[1], relu,
+                                    y.shape[0])
+    add_up(sum, &job, 2, y.shape[0])
 
 
 @cython.boundscheck(False)
@@ -131,9 +110,10 @@ def py_add_u8_mobile(const uint8_t[::1] a, tuple a_q, const uint8_t[::1] b, tupl
                      bint relu) -> bool:
     """Each `_q` is (scale, zero point). False when the scales are too far apart."""
     cdef sq_add_mobile_job job
-    if add_u8_mobile_prepare(&job, a_q[0], a_q[1], b_q[0], b_q[1], y_q[0], y_q[1], relu):
+    cdef range_fn sum = add_u8_mobile(&job, &a[0], a_q[0], a_q[1], &b[0], b_q[0], b_q[1], &y[0], y_q[0], y_q[1], relu)
+    if sum == NULL:
         return False
-    add_u8_mobile(&job, &a[0], &b[0], &y[0], y.shape[0])
+    add_up(sum, &job, 2, y.shape[0])
     return True
 
 
@@ -143,6 +123,8 @@ def py_sum_u8_slow(list inputs, tuple mid_q, int bits, bint float_signed, uint8_
     """`inputs`: (array uint8 or float32, scale, zero point, mid, post) each; mid = 0: not broadcast."""
     cdef sq_slow_input* native = <sq_slow_input*>malloc(len(inputs) * sizeof(sq_slow_input))
     cdef const uint8_t[::1] data
+    cdef sq_sum_slow_job job
+    cdef range_fn sum
     cdef int i
     if native == NULL:
         raise MemoryError
@@ -155,7 +137,7 @@ def py_sum_u8_slow(list inputs, tuple mid_q, int bits, bint float_signed, uint8_
             native[i].zero_point = zero_point
             native[i].mid = mid
             native[i].post = post
-        sum_u8_slow(native, len(inputs), mid_q[0], mid_q[1], bits, float_signed, &y[0], y_q[0], y_q[1], relu,
-                    y.shape[0])
+        sum = sum_u8_slow(&job, native, len(inputs), mid_q[0], mid_q[1], bits, float_signed, &y[0], y_q[0], y_q[1], relu)
+        add_up(sum, &job, len(inputs), y.shape[0])
     finally:
         free(native)

@@ -29,6 +29,11 @@ const sq_row sq_eltwise_rows[] = {
 };
 const int sq_eltwise_row_count = sizeof sq_eltwise_rows / sizeof sq_eltwise_rows[0];
 
+void sq_add_fast_prepare(sq_add_u8_job* job) {
+    job->offset = sq_fast_offset(job->a_scale, (float)job->a_zero_point, job->b_scale, (float)job->b_zero_point);
+    job->inverse = 1.0f / job->y_scale;
+}
+
 int sq_add_mobile_prepare(sq_add_mobile_job* job, float a_scale, int32_t a_zero_point, float b_scale,
                           int32_t b_zero_point, float y_scale) {
     const float a = a_scale / y_scale, b = b_scale / y_scale;

@@ -33,6 +33,7 @@ typedef struct {
     float a_scale, b_scale, y_scale;
     int32_t a_zero_point, b_zero_point, y_zero_point;
     int32_t lo;        /* 0; y_zero_point for a fused Relu */
+    float offset, inverse; /* by sq_add_fast_prepare() */
 } sq_add_u8_job;
 
 typedef struct {
@@ -61,6 +62,9 @@ typedef struct {
     int32_t a_multiplier, b_multiplier, bias, shift; /* 0 <= shift <= 31 */
     int32_t y_zero_point, lo;
 } sq_add_mobile_job;
+
+/* What follows from scales and zero points: o and f32(1/sy). */
+void sq_add_fast_prepare(sq_add_u8_job* job);
 
 /* Fills multipliers, bias and shift. Returns -1 when a scale ratio lies outside [2^-14, 2^8). */
 int sq_add_mobile_prepare(sq_add_mobile_job* job, float a_scale, int32_t a_zero_point, float b_scale,

@@ -6,17 +6,16 @@
 
 static void SQ_NAME(add_u8_fast)(const void* job, long long begin, long long end) {
     const sq_add_u8_job j = *(const sq_add_u8_job*)job;
-    const float offset = sq_fast_offset(j.a_scale, (float)j.a_zero_point, j.b_scale, (float)j.b_zero_point);
-    const float inverse = 1.0f / j.y_scale, y_zero_point = (float)j.y_zero_point, lo = (float)j.lo;
+    const float y_zero_point = (float)j.y_zero_point, lo = (float)j.lo;
     const long long body = j.n / SQ_FAST_BLOCK * SQ_FAST_BLOCK;
     const long long stop = end < body ? end : body;
     long long i = begin;
 #ifdef SQ_FAST_BLOCKS
-    i = SQ_FAST_BLOCKS(&j, offset, begin, stop);
+    i = SQ_FAST_BLOCKS(&j, begin, stop);
 #endif
 #pragma GCC ivdep
     for (; i < stop; i++)
-        j.y[i] = sq_add_fast_body(j.a[i], j.b[i], j.a_scale, j.b_scale, offset, inverse, y_zero_point, lo);
+        j.y[i] = sq_add_fast_body(j.a[i], j.b[i], j.a_scale, j.b_scale, j.offset, j.inverse, y_zero_point, lo);
 #pragma GCC ivdep
     for (; i < end; i++)
         j.y[i] = sq_add_fast_tail((int32_t)j.a[i] - j.a_zero_point, (int32_t)j.b[i] - j.b_zero_point, j.a_scale,

@@ -1,5 +1,7 @@
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
 
+from serverquant._base._threads cimport range_fn
+
 cdef extern from "../kernels/gemm/gemm.h" nogil:
     enum:
         SQ_REQUANT_F32
@@ -16,6 +18,8 @@ cdef extern from "../kernels/gemm/gemm.h" nogil:
         int32_t zero_point, lo, hi
         int32_t q31_multiplier, q31_shift
         int32_t relu
+        range_fn after
+        const void* after_job
 
     ctypedef struct sq_extra:
         int32_t k, vector

@@ -244,14 +244,16 @@ cdef void _run_pieces(const void* what, long long begin, long long end) noexcept
 
 
 cdef void _choose_grid(grid* g, int team) noexcept nogil:
-    """The split of rows and panels that leaves the longest piece shortest; on ties more splits of rows."""
+    """The split of rows and panels that leaves the longest piece shortest; on ties more splits of rows. Whole rows are
+    worth something to what comes `after`, which is called once for all of them."""
     cdef int64_t rows, panels, longest, best = -1
+    cdef int64_t share = 8 if g.job.ep.after != NULL else 1 << 40
     for panels in range(1, team + 1):
         rows = min(<int64_t>(team // panels), g.row_blocks)
         if panels > g.panels:
             break
         longest = ((g.row_blocks + rows - 1) // rows) * ((g.panels + panels - 1) // panels)
-        if best < 0 or longest < best:
+        if best < 0 or longest < best - best // share:
             best, g.by_rows, g.by_panels = longest, rows, panels
 
 

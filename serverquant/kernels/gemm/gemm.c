@@ -109,6 +109,12 @@ static void run_group(const sq_gemm_job* job, const sq_gemm_row* row, sq_tile* t
     }
 }
 
+/* Of panel p, counted over all groups; the number of columns where p is the number of panels. */
+static int64_t first_column(const sq_packed* w, int64_t p, int32_t nr) {
+    const int64_t panels = sq_panels(w, nr);
+    return p / panels * w->n + p % panels * nr;
+}
+
 void sq_gemm_block(const sq_gemm_job* job, int64_t m0, int64_t m1, int64_t p0, int64_t p1, uint8_t* scratch) {
     const sq_packed* w = job->packed;
     const sq_gemm_row* row = &table[w->row];
@@ -135,5 +141,6 @@ void sq_gemm_block(const sq_gemm_job* job, int64_t m0, int64_t m1, int64_t p0, i
             run_group(job, row, &t, g, (int32_t)(p - (int64_t)g * panels), (int32_t)(end - (int64_t)g * panels), m,
                       count);
         }
+        sq_rows_done(job->ep, m, m + count, first_column(w, p0, row->nr), first_column(w, p1, row->nr), job->ldc);
     }
 }

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "serverquant/rows.h"
+
 enum {
     SQ_REQUANT_F32 = 0, /* u8   clamp(rne(float(acc) * m) + zero_point, lo, hi); beyond int32 rne gives INT32_MIN */
     SQ_REQUANT_Q31 = 1, /* u8   the mobile fixed point: sq_q31() + zero_point, clamped to lo..hi */
@@ -29,7 +31,20 @@ typedef struct sq_epilogue {
     int32_t zero_point, lo, hi;           /* of the output; 0 <= lo <= hi <= 255 */
     int32_t q31_multiplier, q31_shift;    /* from sq_q31_split() */
     int32_t relu;                         /* SQ_DEQUANT_F32 only: the u8 kinds clamp by lo */
+    /* What the next operator does to elements begin..end of c, called for each of them once, by the thread that wrote
+     * them and while they are in its cache. NULL: nothing. */
+    sq_range_fn after;
+    const void* after_job;
 } sq_epilogue;
+
+/* Calls `after` for columns c0..c1 of rows m0..m1, which are there now. ldc: elements between rows. */
+static inline void sq_rows_done(const sq_epilogue* ep, int64_t m0, int64_t m1, int64_t c0, int64_t c1, int64_t ldc) {
+    if (!ep->after) return;
+    if (c1 - c0 == ldc)
+        ep->after(ep->after_job, m0 * ldc, m1 * ldc);
+    else
+        for (int64_t m = m0; m < m1; m++) ep->after(ep->after_job, m * ldc + c0, m * ldc + c1);
+}
 
 /* Weight vectors that keep an int16 pair sum from saturating: the part of the weights beyond the bound (AVX2). */
 typedef struct sq_extra {

@@ -4,6 +4,23 @@ All take element counts, use as many threads as pay, and give the same bytes on 
 """
 from libc.stdint cimport int8_t, int16_t, int32_t, uint8_t, uint16_t
 
+from serverquant._base._threads cimport range_fn
+
+cdef extern from "quantize.h" nogil:
+    ctypedef struct sq_quantize_job:
+        const float* x
+        void* y
+        float scale
+        int32_t zero_point
+        int32_t lo
+        int32_t hi
+
+    ctypedef struct sq_dequantize_job:
+        const void* x
+        float* y
+        float scale
+        int32_t zero_point
+
 # Server set, 8 bits: one fused multiply-add, then rounding. NaN gives 255 (s8: 127).
 cdef void quantize_u8(const float* x, uint8_t* y, long long n, float scale, int zero_point) noexcept nogil
 cdef void quantize_s8(const float* x, int8_t* y, long long n, float scale, int zero_point) noexcept nogil
@@ -21,10 +38,16 @@ cdef void quantize_wide_s16(const float* x, int16_t* y, long long n, float scale
 cdef void quantize_wide_s32(const float* x, int32_t* y, long long n, float scale, int zero_point,
                             int bits) noexcept nogil
 
+# The kernel that quantizes to bytes by the server set's formula for so many bits, or (0 bits) by the mobile set's; x and y
+# are left to the caller.
+cdef range_fn quantize_u8_job(sq_quantize_job* job, float scale, int zero_point, int bits) noexcept nogil
+
 # Mobile set.
 cdef void quantize_mobile_u8(const float* x, uint8_t* y, long long n, float scale, int zero_point) noexcept nogil
 
 # Both sets.
+cdef range_fn dequantize_u8_job(sq_dequantize_job* job, const uint8_t* x, float* y, float scale,
+                                int zero_point) noexcept nogil
 cdef void dequantize_u8(const uint8_t* x, float* y, long long n, float scale, int zero_point) noexcept nogil
 cdef void dequantize_u16(const uint16_t* x, float* y, long long n, float scale, int zero_point) noexcept nogil
 cdef void dequantize_s32(const int32_t* x, float* y, long long n, float scale, int zero_point) noexcept nogil

@@ -16,20 +16,6 @@ cdef extern from "quantize.h" nogil:
     enum:
         SQ_MIN_MAX_PARTS
 
-    ctypedef struct sq_quantize_job:
-        const float* x
-        void* y
-        float scale
-        int32_t zero_point
-        int32_t lo
-        int32_t hi
-
-    ctypedef struct sq_dequantize_job:
-        const void* x
-        float* y
-        float scale
-        int32_t zero_point
-
     ctypedef struct sq_requantize_job:
         const int32_t* x
         uint8_t* y
@@ -98,9 +84,20 @@ cdef inline void _dequantize(range_fn* by_level, const void* x, float* y, long l
     parallel_range(by_level[level()], &job, n, ALIGN, team_size(n))
 
 
+cdef range_fn dequantize_u8_job(sq_dequantize_job* job, const uint8_t* x, float* y, float scale,
+                                int zero_point) noexcept nogil:
+    job.x, job.y, job.scale, job.zero_point = x, y, scale, zero_point
+    return DEQUANTIZE_U8[level()]
+
+
 cdef inline int _highest(int bits, bint is_signed) noexcept nogil:
     """The largest integer of that many bits."""
     return <int>((1LL << (bits - is_signed)) - 1)
+
+
+cdef range_fn quantize_u8_job(sq_quantize_job* job, float scale, int zero_point, int bits) noexcept nogil:
+    job.scale, job.zero_point, job.lo, job.hi = scale, zero_point, 0, _highest(bits, False) if bits else 255
+    return QUANTIZE_MOBILE_U8[level()] if bits == 0 else QUANTIZE_U8[level()] if bits == 8 else WIDE_U8[level()]
 
 
 cdef void quantize_u8(const float* x, uint8_t* y, long long n, float scale, int zero_point) noexcept nogil:

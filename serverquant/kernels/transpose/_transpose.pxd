@@ -1,5 +1,5 @@
 """Moving elements and bytes: see transpose.h. x and y do not overlap. elem_bytes is 1, 2, 4 or 8."""
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint8_t
 
 cdef extern from "transpose.h" nogil:
     enum:
@@ -16,6 +16,9 @@ cdef extern from "transpose.h" nogil:
 # y (batch, cols, rows) = x (batch, rows, cols). NCHW -> NHWC: rows = C, cols = H*W; back: rows = H*W, cols = C.
 cdef void transpose_2d(int elem_bytes, const void* x, void* y, long long batch, long long rows,
                        long long cols) noexcept nogil
+
+# The same of a few bytes, on the calling thread. rows, cols > 0.
+cdef void transpose_here(const uint8_t* x, uint8_t* y, long long rows, long long cols) noexcept nogil
 
 # numpy's transpose: dim d of y is dim axes[d] of x. 0 <= ndim <= SQ_PERMUTE_DIMS; axes is a permutation.
 cdef void permute(int elem_bytes, const void* x, void* y, int ndim, const int64_t* x_dims,

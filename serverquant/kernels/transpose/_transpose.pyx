@@ -101,6 +101,12 @@ cdef void transpose_2d(int elem_bytes, const void* x, void* y, long long batch, 
     parallel_range(TRANSPOSE_2D[_log2(elem_bytes)][level()], &job, tiles, 1, team_size(batch * rows * cols))
 
 
+cdef void transpose_here(const uint8_t* x, uint8_t* y, long long rows, long long cols) noexcept nogil:
+    cdef sq_transpose_job job
+    job.x, job.y, job.rows, job.cols = x, y, rows, cols
+    TRANSPOSE_2D[0][level()](&job, 0, ((rows + SQ_TILE - 1) // SQ_TILE) * ((cols + SQ_TILE - 1) // SQ_TILE))
+
+
 cdef void permute(int elem_bytes, const void* x, void* y, int ndim, const int64_t* x_dims,
                   const int* axes) noexcept nogil:
     cdef sq_permute_job job

@@ -2,7 +2,7 @@
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
 
 from serverquant._base._threads cimport parallel_range, team_size
-from serverquant.blobs._blob cimport SQ_ERROR, SQ_OK, SQ_PREPARE, sq_step, sq_tensor
+from serverquant.blobs._blob cimport SQ_ERROR, SQ_INT8, SQ_OK, SQ_PREPARE, sq_step, sq_tensor
 from serverquant.kernels._bounds cimport read_bounds, sq_bounds
 from serverquant.kernels.conv._conv cimport Geometry, conv_scratch_bytes, conv_u8, sq_conv_geometry
 from serverquant.kernels.conv_f32._conv_f32 cimport ConvF32, conv_f32, conv_f32_scratch, conv_f32_work, sq_conv_f32
@@ -10,7 +10,16 @@ from serverquant.kernels.gemm._gemm cimport gemm_team, sq_epilogue
 from serverquant.kernels.gemm_f32._gemm_f32 cimport PackedWeightF32, sq_packed_f32
 from serverquant.kernels.quantize._quantize cimport dequantize_u8, min_max
 from serverquant.kernels.transpose._transpose cimport transpose_2d
-from serverquant.ops.dnnlowp._layer cimport Layer, layer_fold, layer_q31, layer_requantize, new_layer, set_weight
+from serverquant.ops.dnnlowp._layer cimport (
+    Layer,
+    layer_fold,
+    layer_output,
+    layer_q31,
+    layer_requantize,
+    layer_room,
+    new_layer,
+    set_weight,
+)
 from serverquant.ops.dnnlowp._params cimport Params, fill, of_range, room
 from serverquant.runtime._plan cimport Step, fail
 
@@ -87,6 +96,10 @@ cdef struct Int8Conv:
     sq_conv_f32 floats                  # finds the range of a dynamic output
     const sq_packed_f32* float_weight
     const int8_t* pairs                 # weights of a convolution that saturates as Caffe2's does, see pairs.h; or NULL
+    sq_step head                        # makes X from the step's input 0; run = NULL: there is none
+
+
+cdef const char* NO_ROOM = "no memory for the convolution's scratch"
 
 
 # Where the parts of a run's scratch lie, in bytes.
@@ -95,21 +108,28 @@ cdef struct Layout:
 
 
 cdef Layout layout(const Int8Conv* c, int team) noexcept nogil:
-    """NCHW images are turned around in scratch; a dynamic output's float tensors share the place with them."""
+    """NCHW images are turned around in scratch; a dynamic output's float tensors share the place with them. What a head
+    makes is there too, and what goes through a tail into an output of another type."""
     cdef Layout at
-    cdef int64_t pixels = c.geometry.batch * c.in_pixels, out_pixels = c.geometry.batch * c.out_pixels
+    cdef int64_t pixels = c.geometry.batch * c.in_pixels
+    cdef int64_t outputs = c.geometry.batch * c.out_pixels * c.geometry.out_channels
     at.x = 0
-    at.y = room(pixels * c.geometry.in_channels) if c.nchw else 0
-    at.kernel = at.y + (room(out_pixels * c.geometry.out_channels) if c.nchw else 0)
+    at.y = room(pixels * c.geometry.in_channels) if c.nchw or c.head.run != NULL else 0
+    at.kernel = at.y + (room(outputs) if c.nchw else layer_room(&c.layer, outputs))
     at.total = at.kernel + conv_scratch_bytes(&c.geometry, c.layer.packed, team)
     return at
+
+
+cdef inline const sq_tensor* bias_of(const sq_step* s, const Int8Conv* c) noexcept nogil:
+    return s.in_[2] if s.n_in - c.layer.others > 2 else NULL
 
 
 cdef int find_range(sq_step* s, Int8Conv* c, float* lo, float* hi) noexcept nogil:
     """The range of the float convolution of the dequantized input; SQ_OK or SQ_ERROR."""
     cdef const sq_tensor* x = s.in_[0]
     cdef int64_t outputs = s.out[0].shape.size
-    cdef const float* bias = <const float*>s.in_[2].data if s.n_in > 2 else NULL
+    cdef const sq_tensor* b = bias_of(s, c)
+    cdef const float* bias = <const float*>b.data if b != NULL else NULL
     cdef int team
     cdef char* scratch
     cdef float* fx
@@ -129,18 +149,16 @@ cdef int find_range(sq_step* s, Int8Conv* c, float* lo, float* hi) noexcept nogi
     return SQ_OK
 
 
-cdef int set_output(sq_step* s, Int8Conv* c) noexcept nogil:
-    """The output's parameters and the epilogue of a server operator; SQ_OK or SQ_ERROR."""
-    cdef const sq_tensor* x = s.in_[0]
-    cdef sq_tensor* y = s.out[0]
+cdef int set_epilogue(sq_step* s, Int8Conv* c, float x_scale, float* scale, int* zero_point) noexcept nogil:
+    """The output's parameters and the epilogue; SQ_OK or SQ_ERROR."""
     cdef float lo = 0, hi = 0
-    cdef float scale
-    cdef int zero_point = 0
+    if c.mobile:
+        scale[0], zero_point[0] = c.rule.scale, c.rule.zero_point
+        return layer_q31(s, &c.layer, &c.rule, x_scale)
     if not c.rule.fixed and find_range(s, c, &lo, &hi) != SQ_OK:
         return SQ_ERROR
-    of_range(&c.rule, lo, hi, &scale, &zero_point)
-    y.scale, y.zero_point = scale, zero_point
-    layer_requantize(&c.layer, &c.rule, x.scale, scale, zero_point)
+    of_range(&c.rule, lo, hi, scale, zero_point)
+    layer_requantize(&c.layer, &c.rule, x_scale, scale[0], zero_point[0])
     if c.nchw:
         c.layer.ep.hi = (1 << c.rule.precision) - 1
     return SQ_OK
@@ -153,19 +171,11 @@ cdef void convolve_pairs(Int8Conv* c, const uint8_t* x, uint8_t* y, int x_zero_p
     parallel_range(sq_pairs_rows, &job, c.geometry.batch * c.geometry.out[1], 1, team)
 
 
-cdef int convolve(sq_step* s, Int8Conv* c) noexcept nogil:
-    cdef const sq_tensor* x = s.in_[0]
-    cdef sq_tensor* y = s.out[0]
+cdef void convolve(Int8Conv* c, const sq_tensor* x, uint8_t* y, uint8_t* scratch, const Layout* at,
+                   int team) noexcept nogil:
     cdef int64_t batch = c.geometry.batch
-    cdef int team = gemm_team(c.layer.packed, batch * c.out_pixels)
-    cdef Layout at = layout(c, team)
     cdef const uint8_t* image = <const uint8_t*>x.data
-    cdef uint8_t* result = <uint8_t*>y.data
-    cdef uint8_t* scratch = NULL
-    if at.total:
-        scratch = <uint8_t*>s.scratch(s, at.total)
-        if scratch == NULL:
-            return fail(s, "no memory for the convolution's scratch")
+    cdef uint8_t* result = y
     if c.nchw:
         transpose_2d(1, image, scratch + at.x, batch, c.geometry.in_channels, c.in_pixels)
         image, result = scratch + at.x, scratch + at.y
@@ -174,22 +184,55 @@ cdef int convolve(sq_step* s, Int8Conv* c) noexcept nogil:
     else:
         conv_u8(&c.geometry, c.layer.packed, &c.layer.ep, x.zero_point, image, result, scratch + at.kernel, team)
     if c.nchw:
-        transpose_2d(1, result, y.data, batch, c.out_pixels, c.geometry.out_channels)
-    return SQ_OK
+        transpose_2d(1, result, y, batch, c.out_pixels, c.geometry.out_channels)
+
+
+cdef int run_head(sq_step* s, Int8Conv* c, sq_tensor* x, uint8_t* bytes) noexcept nogil:
+    """x from input 0, in scratch. SQ_OK or SQ_ERROR."""
+    cdef sq_step head = c.head
+    cdef sq_tensor* out = x
+    x.shape.kind, x.shape.size, x.shape.item_bytes = SQ_INT8, c.geometry.batch * c.in_pixels * c.geometry.in_channels, 1
+    x.data = bytes
+    head.in_, head.out, head.n_in, head.n_out, head.error = s.in_, &out, 1, 1, s.error
+    return head.run(&head)
 
 
 cdef int run_int8(sq_step* s) noexcept nogil:
     cdef Int8Conv* c = <Int8Conv*>s.ctx
     cdef const sq_tensor* x = s.in_[0]
-    cdef const sq_tensor* bias = s.in_[2] if s.n_in > 2 else NULL
+    cdef uint8_t* y = <uint8_t*>s.out[0].data
+    cdef uint8_t* scratch = NULL
+    cdef sq_tensor made
+    cdef float scale
+    cdef int zero_point, team
+    cdef Layout at
     if c.layer.packed == NULL or c.layer.weight_version != s.in_[1].version:
         return SQ_PREPARE
-    if layer_fold(s, &c.layer, bias, True, x.scale, x.zero_point) != SQ_OK:
-        return SQ_ERROR
-    if (layer_q31(s, &c.layer, &c.rule, x.scale) if c.mobile else set_output(s, c)) != SQ_OK:
-        return SQ_ERROR
     c.geometry.batch = x.shape.dims[0]
-    return convolve(s, c) if s.out[0].shape.size else SQ_OK
+    team = gemm_team(c.layer.packed, c.geometry.batch * c.out_pixels)
+    at = layout(c, team)
+    if c.head.run != NULL:
+        scratch = <uint8_t*>s.scratch(s, at.total)
+        if scratch == NULL:
+            return fail(s, NO_ROOM)
+        if run_head(s, c, &made, scratch + at.x) != SQ_OK:
+            return SQ_ERROR
+        x = &made
+    if layer_fold(s, &c.layer, bias_of(s, c), True, x.scale, x.zero_point) != SQ_OK:
+        return SQ_ERROR
+    if set_epilogue(s, c, x.scale, &scale, &zero_point) != SQ_OK:
+        return SQ_ERROR
+    if c.head.run == NULL:      # not before: what finds the range of a dynamic output has used it
+        scratch = <uint8_t*>s.scratch(s, at.total)
+        if scratch == NULL and at.total:
+            return fail(s, NO_ROOM)
+    if layer_room(&c.layer, 1):
+        y = scratch + at.y
+    if layer_output(s, &c.layer, y, scale, zero_point) != SQ_OK:
+        return SQ_ERROR
+    if s.out[0].shape.size:
+        convolve(c, x, y, scratch, &at, team)
+    return SQ_OK
 
 
 cdef Int8Conv* new_conv(Step step, Geometry geometry) except NULL:
@@ -241,3 +284,10 @@ def set_int8_weight(Step step, weight, version, PackedWeightF32 float_weight=Non
     c.pairs = NULL if pairs is None else &taps[0, 0]
     step.keep = weight, float_weight
     step.kernel = weight.packed.row if pairs is None else "saturating pairs"
+
+
+def set_head(Step step, Step head) -> None:
+    """Have the step make its X from what is there instead, by a step of one input that needs no scratch."""
+    (<Int8Conv*>step.c.ctx).head = head.c
+    step.parts.append(head)
+    step.facts["from"] = head.kernel

@@ -50,6 +50,7 @@ cdef int run_transposed(sq_step* s) noexcept nogil:
         return SQ_ERROR
     if layer_q31(s, &c.layer, &c.rule, x.scale) != SQ_OK:
         return SQ_ERROR
+    s.out[0].scale, s.out[0].zero_point = c.rule.scale, c.rule.zero_point
     if s.out[0].shape.size == 0:
         return SQ_OK
     scratch = <char*>s.scratch(s, columns + room(pixels * sizeof(int32_t)))

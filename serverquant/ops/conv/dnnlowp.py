@@ -49,6 +49,9 @@ class DnnlowpConv(Int8ConvBase):
             raise ArgumentError("dequantize_output does not go with convolutions: put Dequantize behind it")
         self.blocks = self.group if self.args.quantize_groupwise else 1
 
+    def takes_head(self) -> bool:
+        return self.options.output is not None  # else a float convolution of X is to find them
+
     def check_types(self, ins: list[Spec]) -> None:
         super().check_types(ins)
         check_weight_scales(self, ins, self.options.weight_scales)

@@ -12,15 +12,18 @@ from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import INT8, Spec
 from serverquant.kernels.conv._conv import Geometry, pack_conv
 from serverquant.ops._window import WindowArgs, split_dims
+from serverquant.ops.conv import _conv
+from serverquant.ops.dnnlowp.chain import LAYER, Link
 from serverquant.ops.dnnlowp.options import Options
 from serverquant.ops.dnnlowp.weights import LayerWeight, read_weight, spread
+from serverquant.runtime._plan import Step
 from serverquant.runtime.operator import Operator
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
 
-class Int8ConvBase(Operator):
+class Int8ConvBase(Link):
     """An int8 convolution: `window` and `group` are read in setup, `output_type` is Int8 of uint8."""
 
     packs = (1,)
@@ -29,6 +32,15 @@ class Int8ConvBase(Operator):
 
     def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
         return dtypes.UINT8, INT8
+
+    def kind(self) -> int | None:
+        return LAYER if self.window.nhwc else None
+
+    def takes_head(self) -> bool:
+        return True
+
+    def set_head(self, step: Step, head: Step) -> None:
+        _conv.set_head(step, head)
 
     def geometry(self, ins: list[Spec]) -> Geometry:
         batch, channels, sizes = split_dims(ins[0].dims, self.window.nhwc)

@@ -59,11 +59,14 @@ static void sq_pairs_block(const sq_pairs* p, int64_t b, int64_t oy, int64_t ox,
 static void sq_pairs_rows(const void* job, long long begin, long long end) {
     const sq_pairs* p = (const sq_pairs*)job;
     const int64_t channels = p->geometry->in_channels, height = p->geometry->out[1];
-    for (int64_t row = begin; row < end; row++)
+    for (int64_t row = begin; row < end; row++) {
         for (int64_t ox = 0; ox < p->geometry->out[2]; ox++)
             for (int64_t c = 0; c < channels; c += SQ_PAIRS_BLOCK)
                 sq_pairs_block(p, row / height, row % height, ox, c,
                                channels - c < SQ_PAIRS_BLOCK ? channels - c : SQ_PAIRS_BLOCK);
+        const int64_t line = p->geometry->out[2] * channels;
+        sq_rows_done(p->ep, row, row + 1, 0, line, line);
+    }
 }
 
 #endif

@@ -119,7 +119,6 @@ cdef int layer_q31(sq_step* s, Layer* layer, const Params* rule, float x_scale) 
     ep.zero_point, ep.hi = rule.zero_point, 255
     ep.lo = rule.zero_point if rule.clamp else 0
     sq_q31_split(ratio, &ep.q31_multiplier, &ep.q31_shift)
-    s.out[0].scale, s.out[0].zero_point = rule.scale, rule.zero_point
     return SQ_OK
 
 
@@ -130,3 +129,25 @@ cdef void layer_dequantize(Layer* layer, float x_scale, const float* bias, bint 
     ep.per_column, ep.relu = layer.block != layer.columns, relu
     for c in range(layer.columns if ep.per_column else 1):
         layer.multipliers[c] = x_scale * layer.weight_scales[c]
+
+
+cdef int layer_output(sq_step* s, Layer* layer, uint8_t* bytes, float scale, int zero_point) noexcept nogil:
+    if layer.tail != NULL:
+        return layer.tail(s, layer.tail_ctx, bytes, scale, zero_point, &layer.ep)
+    s.out[0].scale, s.out[0].zero_point = scale, zero_point
+    return SQ_OK
+
+
+cdef class Tail(Step):
+    """What a layer's step does to its output: the operator behind the layer."""
+
+
+def set_tail(Step step, Tail tail, int own) -> None:
+    """Have a layer's step of `own` inputs do `tail`, whose inputs come behind those."""
+    cdef Layer* layer = <Layer*>step.c.ctx
+    cdef int i
+    layer.tail, layer.tail_ctx, layer.others, layer.apart = tail.start, tail.c.ctx, tail.others, tail.apart
+    for i in range(own, own + tail.others):
+        step.c.rows |= (step.c.rows & 1) << i
+    step.parts.append(tail)
+    step.facts["then"] = tail.kernel

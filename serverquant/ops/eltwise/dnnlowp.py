@@ -7,54 +7,69 @@ from functools import partial
 
 import numpy as np
 
-from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
-from serverquant.blobs.spec import INT8, TENSOR, Spec
-from serverquant.ops.dnnlowp.options import Options, read_options
+from serverquant.blobs.spec import Spec
+from serverquant.ops.dnnlowp._layer import Tail
+from serverquant.ops.dnnlowp.chain import TAIL, Link
+from serverquant.ops.dnnlowp.options import Options
 from serverquant.ops.dnnlowp.quantized import QuantizedOperator
 from serverquant.ops.eltwise import _int8, _quantized
 from serverquant.ops.eltwise.broadcast import old_rule
 from serverquant.qparams import QParams, choose_weight, quantize
 from serverquant.runtime._plan import Step
-from serverquant.runtime.operator import Operator
 from serverquant.runtime.registry import register
 from serverquant.runtime.schema import axis_of
 
 
-class DnnlowpSummation(Operator):
+class DnnlowpSummation(QuantizedOperator, Link):
     """Two Int8 inputs of one shape are added directly; anything else goes through 16-bit intermediate parameters.
 
     Inputs are Int8 or float. Without Y_scale the output's parameters are those of the float sum's range in this run.
     """
 
-    takes = "int8|float"
+    float_signed = False
 
-    def setup(self) -> None:
-        self.options = read_options(self, relu=self.type.endswith("Relu"))
+    def quantized(self, ins: list[Spec], outs: list[Spec], floats: Step) -> Step:
+        return _int8.sum_step(self.options, floats, len(ins), self.float_signed)
 
-    def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
-        return (dtypes.FLOAT, TENSOR) if self.options.dequantize_output else (dtypes.UINT8, INT8)
+    def kind(self) -> int | None:
+        options = self.options
+        fixed = options.output and not options.dequantize_output and options.activation_precision == 8
+        return TAIL if fixed and len(self.inputs) == 2 else None
+
+    def tail_step(self, ins: list[Spec], at: int) -> Tail:
+        return _int8.sum_tail(self.options, at, self.float_signed)
 
 
 @register("Sum", "SumRelu", "Int8Sum", "Int8SumRelu", engine="DNNLOWP")
 class DnnlowpSum(DnnlowpSummation):
     """sum = data_0 + data_1 + ...; float inputs are clamped as signed 16-bit numbers, as Caffe2 does by mistake."""
 
-    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
-        return _int8.sum_step(self.options, len(ins), float_signed=True)
+    float_signed = True
 
 
 @register("Add", "Int8Add", engine="DNNLOWP")
 class DnnlowpAdd(DnnlowpSummation):
     """C = A + B; only B is broadcast, by the old rule."""
 
-    def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
+    def quantized(self, ins: list[Spec], outs: list[Spec], floats: Step) -> Step:
         if ins[0].dims == ins[1].dims:
-            return _int8.sum_step(self.options, 2, float_signed=False)
+            return super().quantized(ins, outs, floats)
+        self._check_broadcast(ins)
+        middle = old_rule(self, ins)
+        return _int8.sum_step(self.options, floats, 2, False, middle.mid, middle.post)
+
+    def _check_broadcast(self, ins: list[Spec]) -> None:
         if not self.args.broadcast:
             raise self.shape_error(ins, 1, f"the shape of input 0, {ins[0].dims}, or broadcast=1")
-        middle = old_rule(self, ins)
-        return _int8.sum_step(self.options, 2, False, middle.mid, middle.post, middle.pre > 1)
+
+    def kind(self) -> int | None:
+        return None if self.args.broadcast else super().kind()
+
+    def tail_step(self, ins: list[Spec], at: int) -> Tail:
+        if ins[0].dims != ins[1].dims:
+            self._check_broadcast(ins)
+        return super().tail_step(ins, at)
 
 
 @register("Mul", "Int8Mul", engine="DNNLOWP")

@@ -1,5 +1,6 @@
 """Native steps of the fully connected layers."""
 from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.string cimport memset
 
 from serverquant._base._threads cimport team_size
 from serverquant.blobs._blob cimport SQ_ERROR, SQ_INT8, SQ_OK, SQ_PREPARE, sq_step, sq_tensor
@@ -11,8 +12,10 @@ from serverquant.ops.dnnlowp._layer cimport (
     Layer,
     layer_dequantize,
     layer_fold,
+    layer_output,
     layer_q31,
     layer_requantize,
+    layer_room,
     new_layer,
     set_weight,
 )
@@ -90,6 +93,7 @@ cdef struct Scratch:
     float* values                   # the float product (dynamic)
     float* floats                   # X dequantized (dynamic)
     float* bias                     # b as float (dequantized output)
+    uint8_t* y                      # the layer's output, where the step's is another
 
 
 cdef bint find_scratch(sq_step* s, const Int8FC* c, int64_t rows, Scratch* at) noexcept nogil:
@@ -99,12 +103,17 @@ cdef bint find_scratch(sq_step* s, const Int8FC* c, int64_t rows, Scratch* at) n
     cdef int64_t values = room(rows * c.n * 4) if dynamic else 0
     cdef int64_t floats = room(rows * c.k * 4) if dynamic and not is_float else 0
     cdef int64_t bias = room(c.n * 4) if c.rule.dequantize else 0
+    cdef int64_t y = layer_room(&c.layer, rows * c.n)
     cdef char* base
-    if x + values + floats + bias == 0:
+    memset(at, 0, sizeof(Scratch))
+    at.y = <uint8_t*>s.out[0].data
+    if x + values + floats + bias + y == 0:
         return True
-    base = <char*>s.scratch(s, x + values + floats + bias)
+    base = <char*>s.scratch(s, x + values + floats + bias + y)
     at.x, at.values = <uint8_t*>base, <float*>(base + x)
     at.floats, at.bias = <float*>(base + x + values), <float*>(base + x + values + floats)
+    if y:
+        at.y = <uint8_t*>(base + x + values + floats + bias)
     return base != NULL
 
 
@@ -142,15 +151,14 @@ cdef void float_bias(const Int8FC* c, const sq_tensor* b, float sx, float* out) 
 cdef int run_int8(sq_step* s) noexcept nogil:
     cdef Int8FC* c = <Int8FC*>s.ctx
     cdef const sq_tensor* x = s.in_[0]
-    cdef sq_tensor* y = s.out[0]
-    cdef int64_t rows = y.shape.size // c.n
+    cdef int64_t rows = s.out[0].shape.size // c.n
     cdef const uint8_t* q = <const uint8_t*>x.data
     cdef Scratch at
     cdef float sx, sy = 0
     cdef int zx, zy = 0
     if c.layer.packed == NULL or c.layer.weight_version != s.in_[1].version:
         return SQ_PREPARE
-    if s.n_in > 3 and c.output_version != s.in_[3].version:
+    if s.n_in - c.layer.others > 3 and c.output_version != s.in_[3].version:
         return SQ_PREPARE
     of_input(&c.rule, x, &sx, &zx)
     if not find_scratch(s, c, rows, &at):
@@ -161,6 +169,7 @@ cdef int run_int8(sq_step* s) noexcept nogil:
     if layer_fold(s, &c.layer, s.in_[2], not c.rule.dequantize, sx, zx) != SQ_OK:
         return SQ_ERROR
     if c.mobile:
+        sy, zy = c.rule.scale, c.rule.zero_point
         if layer_q31(s, &c.layer, &c.rule, sx) != SQ_OK:
             return SQ_ERROR
     elif c.rule.dequantize:
@@ -168,10 +177,11 @@ cdef int run_int8(sq_step* s) noexcept nogil:
         layer_dequantize(&c.layer, sx, at.bias, c.rule.clamp)
     else:
         choose_output(s, c, &at, sx, zx, rows, &sy, &zy)
-        y.scale, y.zero_point = sy, zy
         layer_requantize(&c.layer, &c.rule, sx if c.fix else c.x_scale[0], sy, zy)
+    if not c.rule.dequantize and layer_output(s, &c.layer, at.y, sy, zy) != SQ_OK:
+        return SQ_ERROR
     if rows:
-        gemm_u8(q, rows, c.k, c.layer.packed, &c.layer.ep, y.data, c.n)
+        gemm_u8(q, rows, c.k, c.layer.packed, &c.layer.ep, at.y, c.n)
     return SQ_OK
 
 
@@ -195,7 +205,7 @@ def int8_step(int64_t n, int64_t k, options, *, bint relu, bint batched, bint fi
     c.known, c.x_scale = &first_run.known, &first_run.x_scale
     c.y_scale, c.y_zero_point = &first_run.y_scale, &first_run.y_zero_point
     step.c.rows = batched
-    step.keep = None, None, first_run
+    step.parts.append(first_run)
     return step
 
 
@@ -219,7 +229,7 @@ def set_int8_weight(Step step, weight, version, PackedWeightF32 float_weight=Non
         c.packed_bias_scales = &scales[0]
     if float_weight is not None:
         c.float_weight = &float_weight.raw
-    step.keep = weight, float_weight, step.keep[2] if step.keep else None
+    step.keep = weight, float_weight
     step.kernel = weight.packed.row
 
 

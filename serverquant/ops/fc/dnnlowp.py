@@ -13,6 +13,7 @@ from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import INT8, OBJECT, TENSOR, Spec
 from serverquant.kernels.gemm._gemm import pack
 from serverquant.ops.dnnlowp import acc16
+from serverquant.ops.dnnlowp.chain import LAYER, Link
 from serverquant.ops.dnnlowp.options import Options, read_options
 from serverquant.ops.dnnlowp.unpacking import fc_unpacker
 from serverquant.ops.dnnlowp.weights import (
@@ -49,7 +50,7 @@ def weight_key(n: int, by_row: bool, options: Options) -> Hashable:
 
 @register("FC", "Int8FC", "Int8FCRelu", engine="DNNLOWP_ROWWISE")
 @register("FC", "Int8FC", "Int8FCRelu", engine="DNNLOWP")
-class DnnlowpFC(Operator):
+class DnnlowpFC(Link):
     """Y = requantized exact sums, or with dequantize_output=1 fma(float(sum), scale, b).
 
     Two defects of Caffe2 are kept unless they are to be fixed: in a row-wise layer the bias is quantized by the scale
@@ -72,6 +73,9 @@ class DnnlowpFC(Operator):
 
     def output_type(self, ins: list[Spec], i: int) -> tuple[int, int]:
         return (dtypes.FLOAT, TENSOR) if self.options.dequantize_output else (dtypes.UINT8, INT8)
+
+    def kind(self) -> int | None:
+        return None if self.options.dequantize_output else LAYER
 
     @property
     def is_dynamic(self) -> bool:

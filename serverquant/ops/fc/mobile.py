@@ -8,18 +8,18 @@ from serverquant._base.errors import ShapeError
 from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import INT8, Spec
+from serverquant.ops.dnnlowp.chain import LAYER, Link
 from serverquant.ops.dnnlowp.options import PLAIN, mobile_output
 from serverquant.ops.dnnlowp.unpacking import fc_unpacker
 from serverquant.ops.fc import _fc
 from serverquant.ops.fc.dnnlowp import pack_weight, weight_key
 from serverquant.ops.fc.schema import check_not_empty, fc_dims
 from serverquant.runtime._plan import Step
-from serverquant.runtime.operator import Operator
 from serverquant.runtime.registry import register
 
 
 @register("Int8FC")
-class MobileFC(Operator):
+class MobileFC(Link):
     """Y = exact sums, requantized by a 31-bit fixed-point multiplier, which must be less than 1.
 
     X: Int8 of uint8, seen as dims[0] rows. W: Int8 of uint8, N x K. b: Int8 of int32, whose scale is not looked at.
@@ -32,6 +32,9 @@ class MobileFC(Operator):
         self.output = mobile_output(self)
         # The mobile operator knows neither.
         self.args.axis = self.args.axis_w = 1
+
+    def kind(self) -> int:
+        return LAYER
 
     def infer(self, ins: list[Spec]) -> list[Spec]:
         if ins[1].ndim < 2 or not ins[0].ndim:

@@ -1,14 +1,20 @@
 """Native steps of Quantize and Dequantize."""
-from libc.stdint cimport int32_t, uint8_t, uint16_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
 from libc.string cimport memcpy
 
 from serverquant.blobs._blob cimport SQ_INT8, SQ_OK, sq_step, sq_tensor
+from serverquant.kernels.gemm._gemm cimport sq_epilogue
 from serverquant.kernels.quantize._quantize cimport (
     dequantize_s32,
     dequantize_u8,
+    dequantize_u8_job,
     dequantize_u16,
     quantize_mobile_u8,
+    sq_dequantize_job,
 )
+from serverquant.kernels.quantize._turned cimport quantize_turned
+from serverquant.kernels.transpose._transpose cimport transpose_2d
+from serverquant.ops.dnnlowp._layer cimport Tail
 from serverquant.ops.dnnlowp._params cimport Params, fill, of_input, quantize_input
 from serverquant.runtime._plan cimport Step
 
@@ -66,6 +72,52 @@ def mobile_quantize_step(float scale, int zero_point) -> Step:
     step.c.rows = 1
     step.kernel = "quantize_mobile_u8"
     return step
+
+
+cdef struct Turned:
+    float scale
+    int zero_point, bits
+
+cdef int run_turned(sq_step* s) noexcept nogil:
+    cdef Turned* c = <Turned*>s.ctx
+    cdef sq_tensor* x = s.in_[0]
+    cdef sq_tensor* y = s.out[0]
+    cdef int64_t batch = x.shape.dims[0], channels = x.shape.dims[1]
+    cdef int64_t pixels = x.shape.size // (batch * channels) if x.shape.size else 0
+    if x.shape.kind == SQ_INT8:
+        transpose_2d(1, x.data, y.data, batch, channels, pixels)
+        y.scale, y.zero_point = x.scale, x.zero_point
+    else:
+        quantize_turned(<float*>x.data, <uint8_t*>y.data, batch, channels, pixels, c.scale, c.zero_point, c.bits)
+        y.scale, y.zero_point = c.scale, c.zero_point
+    return SQ_OK
+
+
+def turned_step(float scale, int zero_point, int bits) -> Step:
+    """NCHW2NHWC, then Quantize, by fixed parameters; bits: of the server set, 0: the mobile set. Bytes are only moved."""
+    cdef Step step = Step()
+    cdef Turned* c = <Turned*>step.new_context(sizeof(Turned))
+    c.scale, c.zero_point, c.bits = scale, zero_point, bits
+    step.c.run = run_turned
+    step.c.rows = 1
+    step.kernel = "quantize_turned"
+    return step
+
+
+cdef int start_dequantize(sq_step* s, void* ctx, uint8_t* bytes, float scale, int zero_point,
+                          sq_epilogue* ep) noexcept nogil:
+    cdef sq_dequantize_job* job = <sq_dequantize_job*>ctx
+    ep.after = dequantize_u8_job(job, bytes, <float*>s.out[0].data, scale, zero_point)
+    ep.after_job = job
+    return SQ_OK
+
+
+def dequantize_tail() -> Tail:
+    """Of a layer's output."""
+    cdef Tail tail = Tail()
+    tail.new_context(sizeof(sq_dequantize_job))
+    tail.start, tail.apart, tail.kernel = start_dequantize, True, "dequantize"
+    return tail
 
 
 cdef int run_dequantize(sq_step* s) noexcept nogil:

@@ -6,6 +6,7 @@ from serverquant._base.errors import ArgumentError
 from serverquant.blobs import dtypes
 from serverquant.blobs.spec import TENSOR, Spec
 from serverquant.ops._movement import Movement
+from serverquant.ops.dnnlowp.chain import TURN, Link
 from serverquant.ops.shape import _shape
 from serverquant.ops.shape.schema import channels_last_axes, channels_second_axes, permutation
 from serverquant.runtime._plan import Step, copy_step
@@ -156,8 +157,11 @@ class Transpose(Permute):
 
 
 @register("NCHW2NHWC")
-class ChannelsLast(Permute):
+class ChannelsLast(Permute, Link):
     """Moves the channels last."""
+
+    def kind(self) -> int:
+        return TURN
 
     def axes(self, ndim: int) -> list[int]:
         return channels_last_axes(ndim)

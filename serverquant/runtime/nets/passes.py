@@ -86,28 +86,33 @@ def run_ahead(nodes: list[Node]) -> None:
 
 
 def absorb(graph: Graph) -> None:
-    """An operator and the one behind it as one, where nobody else reads what lies between and the first can."""
+    """An operator and the one behind it as one, where nobody else reads what lies between and the first can. It reads
+    what the first does, then what else the second does."""
     uses = graph.uses()
     left: list[Node] = []
     for node in graph.nodes:
         before = left[-1] if left else None
-        if before is None or not _between(before, node, uses) or before.outputs[0] in graph.results:
+        whole = before.operator.absorb(node.operator) if before and _may_join(before, node, uses) else None
+        if before is None or whole is None:
             left.append(node)
             continue
-        whole = before.operator.absorb(node.operator)
-        if whole is None:
-            left.append(node)
-            continue
-        node.outputs[0].over = before.outputs[0].over if node.outputs[0].over else None
+        value, out = before.outputs[0], node.outputs[0]
+        before.inputs = before.inputs + [other for other in node.inputs if other is not value]
+        out.over = value.over if out.over is value else None  # it may be written before the other inputs are read
         before.operator, before.outputs = whole, node.outputs
     graph.nodes = left
 
 
-def _between(first: Node, second: Node, uses: dict[Value, list[tuple[Node, int]]]) -> bool:
-    """Whether the first node's only output is there for the second alone, which reads nothing else."""
-    pure = first.is_pure and second.is_pure and len(first.outputs) == len(second.outputs) == 1
-    value = first.outputs[0] if pure else None
-    return pure and second.inputs == [value] and len(uses[second.inputs[0]]) == 1 and not second.inputs[0].kept
+def _may_join(first: Node, second: Node, uses: dict[Value, list[tuple[Node, int]]]) -> bool:
+    """Whether the first node's only output is inner and there for the second alone, whose output lives in no blob that
+    either reads."""
+    if not (first.is_pure and second.is_pure and len(first.outputs) == len(second.outputs) == 1):
+        return False
+    value, out = first.outputs[0], second.outputs[0]
+    if value.kept or value not in second.inputs or len(uses[value]) != 1:
+        return False
+    read = [*first.inputs, *(other for other in second.inputs if other is not value)]
+    return not (out.kept and any(other.kept and other.name == out.name for other in read))
 
 
 def drop_dead(graph: Graph) -> None:

@@ -1,0 +1,6 @@
+import numpy as np
+
+from serverquant.kernels.row import KernelRow
+
+def rows() -> list[KernelRow]: ...
+def py_quantize_turned(x: np.ndarray, y: np.ndarray, scale: float, zero_point: int, bits: int) -> None: ...
