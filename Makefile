@@ -69,7 +69,7 @@ check: $(VENV)/.built
 # The kernels compile for 64-bit ARM: needs Debian's gcc-aarch64-linux-gnu.
 check-aarch64:
 	for source in $$(find serverquant -name '[a-z]*.c'); do \
-	  aarch64-linux-gnu-gcc -std=gnu11 -O2 -Wall -Wno-unused-function -ffp-contract=off -pthread -DSQ_THREADS=1 \
+	  aarch64-linux-gnu-gcc -std=gnu11 -O2 -Wall -Wno-unused-function -ffp-contract=off -fopenmp \
 	    -Iserverquant/include -c $$source -o /dev/null || exit 1; \
 	done
 

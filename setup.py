@@ -5,7 +5,7 @@ here names an instruction set: the C headers switch targets themselves, and the 
 
 Environment
     SERVERQUANT_DEBUG=1     bounds checks, asserts, -O1
-    SERVERQUANT_THREADS=0   build without threads: everything runs on the caller's
+    SERVERQUANT_OPENMP=0    build without OpenMP: everything runs on the caller's thread
     SERVERQUANT_EMULATE=1   all x86 rows through simde's headers (tests only; needs simde-py): see docs/add_kernel.md
 """
 
@@ -22,7 +22,7 @@ from setuptools.command.build_ext import build_ext
 
 HERE = Path(__file__).parent
 DEBUG = os.environ.get("SERVERQUANT_DEBUG") == "1"
-THREADS = os.environ.get("SERVERQUANT_THREADS", "1") != "0" and sys.platform == "linux"
+OPENMP = os.environ.get("SERVERQUANT_OPENMP", "1") != "0" and sys.platform == "linux"
 EMULATE = os.environ.get("SERVERQUANT_EMULATE") == "1"
 
 DIRECTIVES = {
@@ -47,9 +47,9 @@ CFLAGS = [
 ]
 CFLAGS += ["-O1", "-g", "-UNDEBUG"] if DEBUG else ["-O1" if EMULATE else "-O2", "-g0", "-DNDEBUG"]
 LDFLAGS = [] if DEBUG else ["-Wl,-s", "-Wl,-O1"]
-if THREADS:
-    CFLAGS += ["-pthread", "-DSQ_THREADS=1"]
-    LDFLAGS.append("-pthread")
+if OPENMP:
+    CFLAGS.append("-fopenmp")
+    LDFLAGS.append("-fopenmp")
 
 
 def emulation_flags() -> tuple[list[str], list[str]]:

@@ -6,10 +6,17 @@ Small pieces of work stay on the caller's thread whatever the setting. The threa
 """
 import os
 
+from cython.parallel cimport prange
+
 from serverquant._base.errors import ArgumentError
 
 cdef extern from "threads.h" nogil:
-    int sq_has_threads()
+    ctypedef struct sq_team:
+        pass
+    ctypedef void (*sq_host_fn)(sq_team* team, int begin, int end) noexcept nogil
+    void sq_set_host(sq_host_fn host)
+    void sq_serve(sq_team* team, int at)
+    int sq_openmp()
     int sq_in_parallel()
     int sq_workers_awake()
     void sq_parallel_range(range_fn fn, const void* job, long long count, long long align, int team)
@@ -28,6 +35,13 @@ cdef extern from *:
     static __thread int sq_crowd = 0;
     """
     int sq_crowd
+
+
+cdef void host(sq_team* team, int begin, int end) noexcept nogil:
+    """The workers of a team: threads of OpenMP, each of which serves for ever."""
+    cdef int at
+    for at in prange(begin, end, num_threads=end - begin, schedule="static", chunksize=1):
+        sq_serve(team, at)
 
 
 cdef void parallel_range(range_fn fn, const void* job, long long count, long long align, int team) noexcept nogil:
@@ -57,12 +71,12 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int) -> int:
-    """Use teams of up to `n` threads from now on. Returns the number before. No effect in a build without threads."""
+    """Use teams of up to `n` threads from now on. Returns the number before. No effect without OpenMP."""
     global _threads
     if not 1 <= n <= 1024:
         raise ArgumentError(f"the number of threads must be 1 to 1024, not {n}")
     before = _threads
-    _threads = n if sq_has_threads() else 1
+    _threads = n if sq_openmp() else 1
     return before
 
 
@@ -72,9 +86,9 @@ def force_teams(on: bool) -> None:
     _force = on
 
 
-def has_threads() -> bool:
-    """Whether this build has threads."""
-    return bool(sq_has_threads())
+def openmp_version() -> int:
+    """The OpenMP date that this build was compiled with, such as 201511; 0 for a build without OpenMP."""
+    return sq_openmp()
 
 
 def _cgroup_quota() -> float:
@@ -107,4 +121,5 @@ def _from_environment() -> int:
     return available_cpus()
 
 
+sq_set_host(host)
 set_num_threads(_from_environment())

@@ -1,14 +1,15 @@
 /* See threads.h. Workers are made when first needed and serve for ever after, team by team: a caller takes a team, and
- * gives it back when its job is done, so callers at the same time have one each.
+ * gives it back when its job is done, so callers at the same time have one each. They are OpenMP's threads, in a parallel
+ * region that has no end: one region an operator would wait at its end for threads that another process keeps from
+ * their core. (MobileNetV2 int8 on 2 threads, a third busy on the 2 cores: 1.3 ms, as on one thread; by such regions 4.9.)
  *
  * A worker spins before it sleeps: to wake one takes some 50 us in a virtual machine, more than most operators run.
  * That costs little beside other work: it yields its core, and nobody waits for a worker but in the middle of a piece.
- * (MobileNetV2 int8 on 2 threads, a third busy on the 2 cores: 1.3 ms, as on one thread; with gcc's OpenMP 4.9.)
  */
 #define _GNU_SOURCE
 #include "threads.h"
 
-#ifdef SQ_THREADS
+#ifdef _OPENMP
 
 #include <linux/futex.h>
 #include <pthread.h>
@@ -29,24 +30,26 @@ enum { IDLE, POSTED, TAKEN, AWAITED, ASLEEP };
 
 typedef struct worker {
     _Alignas(64) _Atomic uint32_t state;
-    struct team* team;
+    sq_team* team;
     int piece;
     pthread_t thread;
+    atomic_int serves; /* whether `thread` is known */
 } worker;
 
-typedef struct team {
+struct sq_team {
     sq_range_fn fn;
     const void* job;
     long long count, align, blocks;
     int pieces;
     int workers;
-    struct team* next;
+    sq_team* next;
     worker* worker[MOST_WORKERS];
-} team;
+};
 
-static _Atomic(team*) ready; /* the team of the next caller */
+static sq_host_fn host;
+static _Atomic(sq_team*) ready; /* the team of the next caller */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static team* spare;          /* those of more callers at once */
+static sq_team* spare;          /* those of more callers at once */
 static __thread int inside;
 
 static void sleep_while(_Atomic uint32_t* state, uint32_t value) {
@@ -89,16 +92,18 @@ static int claim(worker* w) {
     return atomic_compare_exchange_strong(&w->state, &posted, TAKEN);
 }
 
-static void run_piece(const team* t, int piece) {
+static void run_piece(const sq_team* t, int piece) {
     const long long begin = t->blocks * piece / t->pieces * t->align;
     const long long end = t->blocks * (piece + 1) / t->pieces * t->align;
     t->fn(t->job, begin, end < t->count ? end : t->count);
 }
 
-static void* work(void* arg) {
-    worker* w = arg;
+void sq_serve(sq_team* t, int at) {
+    worker* w = t->worker[at];
     inside = 1;
     sq_fp_default();
+    w->thread = pthread_self();
+    atomic_store(&w->serves, 1);
     for (;;) {
         uint32_t idle = IDLE;
         if (!spin(&w->state, POSTED, 0)) {
@@ -108,7 +113,6 @@ static void* work(void* arg) {
             if (atomic_exchange(&w->state, IDLE) == AWAITED) wake(&w->state);
         }
     }
-    return NULL;
 }
 
 /* A forked child has none of the workers, and perhaps a lock that somebody else held. */
@@ -120,43 +124,72 @@ static void after_fork(void) {
 
 static void watch_forks(void) { pthread_atfork(NULL, NULL, after_fork); }
 
-/* One more worker, on which no signal is delivered; 0 when the system gives no more. */
-static int add_worker(team* t) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, watch_forks);
-    void* memory = NULL;
-    if (t->workers == MOST_WORKERS || posix_memalign(&memory, 64, sizeof(worker)) != 0) return 0;
-    worker* w = memory;
-    *w = (worker){.team = t, .piece = t->workers + 1};
+typedef struct crew {
+    sq_team* team;
+    int begin, end;
+} crew;
+
+static void* run_crew(void* arg) {
+    const crew c = *(crew*)arg;
+    free(arg);
+    host(c.team, c.begin, c.end);
+    return NULL;
+}
+
+/* Starts a region of the workers begin to end, on which no signal is delivered; 0 when the system gives no more. */
+static int start_crew(sq_team* t, int begin, int end) {
+    crew* c = malloc(sizeof *c);
+    if (c == NULL) return 0;
+    *c = (crew){t, begin, end};
+    pthread_t thread;
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int made = pthread_create(&w->thread, NULL, work, w) == 0;
+    const int made = pthread_create(&thread, NULL, run_crew, c) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!made) {
-        free(w);
-        return 0;
-    }
-    pthread_detach(w->thread);
-    t->worker[t->workers++] = w;
-    return 1;
+    if (made)
+        pthread_detach(thread);
+    else
+        free(c);
+    return made;
 }
 
-static team* take_team(int workers) {
-    team* t = atomic_exchange(&ready, NULL);
+static worker* new_worker(sq_team* t, int at) {
+    void* memory = NULL;
+    if (posix_memalign(&memory, 64, sizeof(worker)) != 0) return NULL;
+    worker* w = memory;
+    *w = (worker){.team = t, .piece = at + 1};
+    return w;
+}
+
+static void add_workers(sq_team* t, int wanted) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch_forks);
+    const int before = t->workers;
+    int end = before;
+    for (; end < wanted && end < MOST_WORKERS; end++)
+        if ((t->worker[end] = new_worker(t, end)) == NULL) break;
+    if (end > before && start_crew(t, before, end))
+        t->workers = end;
+    else
+        while (end > before) free(t->worker[--end]);
+}
+
+static sq_team* take_team(int workers) {
+    sq_team* t = atomic_exchange(&ready, NULL);
     if (t == NULL) {
         pthread_mutex_lock(&lock);
         t = spare;
         if (t != NULL) spare = t->next;
         pthread_mutex_unlock(&lock);
     }
-    if (t == NULL) t = calloc(1, sizeof(team));
-    while (t != NULL && t->workers < workers && add_worker(t)) {}
+    if (t == NULL) t = calloc(1, sizeof(sq_team));
+    if (t != NULL && t->workers < workers) add_workers(t, workers);
     return t;
 }
 
-static void give_back(team* t) {
-    team* none = NULL;
+static void give_back(sq_team* t) {
+    sq_team* none = NULL;
     if (atomic_compare_exchange_strong(&ready, &none, t)) return;
     pthread_mutex_lock(&lock);
     t->next = spare;
@@ -172,7 +205,8 @@ static void wake_elsewhere(worker* w) {
     const int core = sched_getcpu();
     int changed = 0;
     cpu_set_t all, others;
-    if (core >= 0 && core < CPU_SETSIZE && pthread_getaffinity_np(w->thread, sizeof all, &all) == 0) {
+    if (core >= 0 && core < CPU_SETSIZE && atomic_load(&w->serves) &&
+        pthread_getaffinity_np(w->thread, sizeof all, &all) == 0) {
         others = all;
         CPU_CLR(core, &others);
         if (CPU_COUNT(&others) >= w->team->pieces - 1)
@@ -188,7 +222,7 @@ static void await(worker* w) {
         sleep_while(&w->state, AWAITED);
 }
 
-static void run_team(team* t) {
+static void run_team(sq_team* t) {
     const int posted = t->pieces - 1 < t->workers ? t->pieces - 1 : t->workers;
     for (int i = 0; i < posted; i++)
         if (atomic_exchange(&t->worker[i]->state, POSTED) == ASLEEP) wake_elsewhere(t->worker[i]);
@@ -205,7 +239,7 @@ static void run_team(team* t) {
 void sq_parallel_range(sq_range_fn fn, const void* job, long long count, long long align, int pieces) {
     const long long blocks = (count + align - 1) / align;
     if (pieces > blocks) pieces = (int)blocks;
-    team* t = pieces > 1 && !inside ? take_team(pieces - 1) : NULL;
+    sq_team* t = pieces > 1 && !inside && host != NULL ? take_team(pieces - 1) : NULL;
     if (t == NULL) {
         if (count > 0) fn(job, 0, count);
         return;
@@ -219,11 +253,12 @@ void sq_parallel_range(sq_range_fn fn, const void* job, long long count, long lo
     sq_fp_restore(fp);
 }
 
-int sq_has_threads(void) { return 1; }
+void sq_set_host(sq_host_fn fn) { host = fn; }
+int sq_openmp(void) { return _OPENMP; }
 int sq_in_parallel(void) { return inside; }
 
 int sq_workers_awake(void) {
-    const team* t = atomic_load_explicit(&ready, memory_order_acquire);
+    const sq_team* t = atomic_load_explicit(&ready, memory_order_acquire);
     return t != NULL && t->workers > 0 && atomic_load_explicit(&t->worker[0]->state, memory_order_relaxed) != ASLEEP;
 }
 
@@ -234,7 +269,9 @@ void sq_parallel_range(sq_range_fn fn, const void* job, long long count, long lo
     if (count > 0) fn(job, 0, count);
 }
 
-int sq_has_threads(void) { return 0; }
+void sq_serve(sq_team* t, int at) { (void)t, (void)at; }
+void sq_set_host(sq_host_fn fn) { (void)fn; }
+int sq_openmp(void) { return 0; }
 int sq_in_parallel(void) { return 0; }
 int sq_workers_awake(void) { return 0; }
 

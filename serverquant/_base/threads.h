@@ -1,4 +1,4 @@
-/* Threads that share the work of one operator. */
+/* Threads that share the work of one operator: the one door to OpenMP. A build without it has none. */
 #ifndef SERVERQUANT_THREADS_H
 #define SERVERQUANT_THREADS_H
 
@@ -13,9 +13,16 @@ typedef void (*sq_range_fn)(const void* job, long long begin, long long end);
  * wake. */
 void sq_parallel_range(sq_range_fn fn, const void* job, long long count, long long align, int team);
 
-/* Whether this build has threads; whether the calling thread runs a piece; whether a worker looks out for the next one,
+/* What starts workers, on a thread made for that: it runs sq_serve(team, i) for begin <= i < end, each on a thread of its
+ * own. No call ever returns. Until it is set, everything runs on the caller's thread. */
+typedef struct sq_team sq_team;
+typedef void (*sq_host_fn)(sq_team* team, int begin, int end);
+void sq_set_host(sq_host_fn host);
+void sq_serve(sq_team* team, int at);
+
+/* The date of the OpenMP that this was compiled with, 0 without; whether the calling thread runs a piece; whether a worker looks out for the next one,
  * so that a small piece pays. */
-int sq_has_threads(void);
+int sq_openmp(void);
 int sq_in_parallel(void);
 int sq_workers_awake(void);
 

@@ -58,7 +58,7 @@ def facts() -> dict[str, Any]:
         "cpus_at_hand": _threads.available_cpus(),
         "isa": _isa.current(),
         "isa_of_the_machine": _isa.detected(),
-        "built_with_threads": _threads.has_threads(),
+        "openmp": _threads.openmp_version() or "none: everything runs on one thread",
         "threads": _threads.get_num_threads(),
         "operators": len(registry.types()),
         "kernels": f"{sum(row.supported for row in rows)} of {len(rows)} run here",
@@ -81,8 +81,8 @@ def _problems(found: dict[str, Any]) -> list[str]:
         )
     if found["isa"] != found["isa_of_the_machine"]:
         problems.append(f"SERVERQUANT_ISA lowers {found['isa_of_the_machine']} to {found['isa']}: slower than need be")
-    if not found["built_with_threads"]:
-        problems.append("built without threads; build with SERVERQUANT_THREADS unset to use more than one core")
+    if found["openmp"] and not isinstance(found["openmp"], int):
+        problems.append("built without OpenMP; build with gcc and SERVERQUANT_OPENMP unset for threads")
     if found["threads"] > found["cpus_at_hand"]:
         problems.append(f"{found['threads']} threads on {found['cpus_at_hand']} CPUs: slower than fewer")
     if sys.platform != "linux":
