@@ -34,6 +34,7 @@ test-emulated: $(VENV)/.built
 	cd build/emulated && PYTHONPATH=. ../../$(BIN)/python -m pytest tests/kernels
 	cd build/emulated && for isa in avx2 avx512vnni; do \
 	  PYTHONPATH=. SERVERQUANT_ISA=$$isa ../../$(BIN)/python tests/golden/run.py || exit 1; done
+	SERVERQUANT_EMULATED=1 $(BIN)/python -m pytest tests/cli/test_emulated.py
 
 # Against the real Caffe2 1.8.1: needs a Python 3.9 (PYTHON39=...), see benchmarks/peers/setup_oracle.py.
 test-oracle: $(VENV)/.built
@@ -94,7 +95,7 @@ clean:
 	find serverquant -name '_*.c' -delete
 
 # Compiles what has changed, then makes the tree importable. pip finds the modules built and leaves them.
-$(VENV)/.built: $(NATIVE) setup.py pyproject.toml
+$(VENV)/.built: $(NATIVE) setup.py serverquant/native_build.py pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet 'cython>=3.1' 'setuptools>=68'
 	$(BIN)/python setup.py -q build_ext --inplace

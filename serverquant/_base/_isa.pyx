@@ -10,9 +10,11 @@ from serverquant._base.errors import MachineError
 
 cdef extern from "isa.h":
     int sq_isa_detect() nogil
+    int SQ_ISA_EMULATED
     bint SQ_X86
 
 NAMES = ("scalar", "avx2", "avx512vnni")
+EMULATED = bool(SQ_ISA_EMULATED)    # intrinsics are portable functions: every level runs here, slowly
 
 cdef int _detected = sq_isa_detect()
 cdef int _level = _detected

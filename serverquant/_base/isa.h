@@ -7,6 +7,12 @@
 /* Ordered: a higher level runs every row of the lower ones. */
 enum { SQ_ISA_SCALAR = 0, SQ_ISA_AVX2 = 1, SQ_ISA_AVX512VNNI = 2, SQ_ISA_COUNT = 3 };
 
+#if defined(SQ_EMULATE)
+enum { SQ_ISA_EMULATED = 1 };
+#else
+enum { SQ_ISA_EMULATED = 0 };
+#endif
+
 /* gcc's run-time library asks XGETBV too, so a kernel that does not save the registers counts as not supporting them. */
 static int sq_isa_detect(void) {
 #if defined(SQ_EMULATE)

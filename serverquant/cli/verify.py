@@ -5,7 +5,8 @@ serverquant verify init_net.pb predict_net.pb --feed data=cat.png --size 224x224
 Runs it on all instruction sets that the CPU has, scalar C included, with whole teams of threads on the smallest
 tensors too, and compares every blob that an operator writes, byte for byte, types, shapes, scales and zero points
 included; also the outputs of the net that a Predictor runs by default, with shared memory. Ends with 1 where anything
-differs.
+differs. --emulated checks instruction sets that the CPU lacks, too: it builds the kernels from the installed sources
+with every intrinsic as a portable function, which takes minutes the first time, and is kept for later.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import argparse
 import contextlib
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -30,14 +31,25 @@ Value = tuple[str, tuple[int, ...], str, str]  # data type, shape, scale and zer
 @dataclass
 class Found:
     """What the runs gave. runs: (instruction set, threads). differ: a line for each blob of a run that is not that of
-    the first run. kernels: by operator, the kernel row of each instruction set."""
+    the first run. kernels: by operator, the kernel of each instruction set. first: the first run's blobs."""
 
     runs: list[tuple[str, int]] = field(default_factory=list)
     differ: list[str] = field(default_factory=list)
     kernels: dict[int, dict[str, str]] = field(default_factory=dict)
     types: dict[int, str] = field(default_factory=dict)
-    int8: int = 0
-    others: int = 0
+    first: dict[str, Value] = field(default_factory=dict)
+
+    @property
+    def int8(self) -> int:
+        """Blobs of Int8 tensors."""
+        return sum(bool(value[2]) for value in self.first.values())
+
+    def add(self, other: Found) -> None:
+        """The runs of another instruction set; its first run must be this one's."""
+        self.differ += compare(self.first, other.first, other.runs[0][0]) + other.differ
+        self.runs += other.runs
+        for index, kernels in other.kernels.items():
+            self.kernels[index].update(kernels)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +58,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("init", metavar="INIT_NET", help="init net (.pb, .pbtxt), or a MetaNetDef by itself")
     parser.add_argument("predict", metavar="PREDICT_NET", nargs="?", help="predict net (.pb, .pbtxt)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2, 3, 7], help="teams to try (default 1 2 3 7)")
+    parser.add_argument(
+        "--isa",
+        nargs="+",
+        default=[],
+        choices=["scalar", "avx2", "avx512vnni"],
+        help="instruction sets to try, and to emulate (default: all of this CPU, and those that it lacks)",
+    )
+    parser.add_argument(
+        "--emulated", action="store_true", help="emulate those that the CPU lacks, or all where it lacks none"
+    )
     feeds.arguments(parser)
 
 
@@ -56,8 +78,19 @@ def main(args: argparse.Namespace) -> int:
 
     if min(args.threads) < 1:
         raise ArgumentError(f"--threads {min(args.threads)}: a team has at least one thread")
-    found = verify(args)
-    unchecked = [name for name in _isa.NAMES if name not in _isa.supported()]
+    native = [name for name in _isa.supported() if name in (args.isa or _isa.NAMES)]
+    if not native and not args.emulated:
+        raise ArgumentError(f"--isa {' '.join(args.isa)}: this CPU has {', '.join(_isa.supported())}; add --emulated")
+    native = native or ["scalar"]  # what emulated ones are compared with
+    found, checked = verify(args, native), set(native)
+    if args.emulated:
+        from serverquant.cli import emulated
+
+        isas = emulated.choose(args.isa, _isa.supported())
+        if isas:
+            found.add(emulated.verify(args, isas))
+            checked.update(isas)
+    unchecked = [name for name in _isa.NAMES if name not in checked]
     if args.json:
         show.as_json(_as_json(found, unchecked))
     else:
@@ -65,8 +98,8 @@ def main(args: argparse.Namespace) -> int:
     return 1 if found.differ else 0
 
 
-def verify(args: argparse.Namespace) -> Found:
-    """All runs, each compared with the first: scalar, the first number of threads."""
+def verify(args: argparse.Namespace, isas: Sequence[str]) -> Found:
+    """All runs on these instruction sets, each compared with the first."""
     from serverquant._base import _isa, _threads
     from serverquant.cli import nets
     from serverquant.predictor import load
@@ -74,31 +107,29 @@ def verify(args: argparse.Namespace) -> Found:
     found, want, inputs = Found(), None, None
     with _as_it_was():
         _threads.force_teams(True)
-        for isa in _isa.supported():
+        for isa in isas:
             _isa.set_level(isa)
             with load(args.init, args.predict, keep_blobs=True) as net, load(args.init, args.predict) as planned:
                 inputs = inputs or nets.inputs(args, net)
                 for threads in args.threads:
                     _threads.set_num_threads(threads)
                     got, outputs = run(net, planned, inputs)
-                    if want is None:
-                        want = got
-                        found.int8 = sum(bool(value[2]) for value in got.values())
-                        found.others = len(got) - found.int8
+                    want = found.first = want or got
                     found.runs.append((isa, threads))
                     found.differ += compare(want, got, f"{isa}, threads {threads}")
                     kept = {name: want[name] for name in outputs if name in want}
                     found.differ += compare(kept, outputs, f"{isa}, threads {threads}, planned")
                 for item in nets.planned(net):
-                    found.kernels.setdefault(item.index, {})[isa] = row_of(item.step.kernel, isa)
+                    found.kernels.setdefault(item.index, {})[isa] = item.step.kernel
                     found.types[item.index] = item.operator.type
     return found
 
 
-def row_of(kernel: str, isa: str) -> str:
+def row_of(kernel: str, name: str) -> str:
     """The row of the kernel tables that runs a kernel on an instruction set; its own name where it has none."""
     from serverquant._base import _isa
 
+    isa = name.split()[0]
     for level in reversed(_isa.NAMES[: _isa.NAMES.index(isa) + 1]):
         if (row := f"sq_{kernel}_{level}") in _row_names():
             return row
@@ -169,31 +200,33 @@ def _as_json(found: Found, unchecked: list[str]) -> dict[str, Any]:
         "runs": [{"isa": isa, "threads": threads} for isa, threads in found.runs],
         "not_checked": unchecked,
         "int8_blobs": found.int8,
-        "other_blobs": found.others,
+        "other_blobs": len(found.first) - found.int8,
         "differ": found.differ,
         "operators": [
-            {"index": index, "type": found.types[index], "kernels": kernels}
+            {"index": index, "type": found.types[index], "kernels": {k: row_of(v, k) for k, v in kernels.items()}}
             for index, kernels in sorted(found.kernels.items())
         ],
     }
 
 
 def _print(found: Found, unchecked: list[str]) -> None:
+    from serverquant._base import _isa
     from serverquant.cli import show
 
     levels = list(dict.fromkeys(isa for isa, _ in found.runs))
     threads = list(dict.fromkeys(str(threads) for _, threads in found.runs))
     rows = [
-        (index, found.types[index], *(kernels.get(isa, "") for isa in levels))
+        (index, found.types[index], *(row_of(kernels.get(isa, ""), isa) for isa in levels))
         for index, kernels in sorted(found.kernels.items())
     ]
     show.table(("op", "type", *levels), rows, right=("op",))
     print(f"\n{len(found.runs)} runs: {', '.join(levels)}; threads {', '.join(threads)}")
     for name in unchecked:
-        print(f"not checked: {name}, which this CPU lacks")
+        here = name in _isa.supported()
+        print(f"not checked: {name}{'' if here else ', which this CPU lacks (--emulated checks it)'}")
     for line in found.differ[:SHOWN]:
         print(f"DIFFERS {line}")
     if len(found.differ) > SHOWN:
         print(f"... and {len(found.differ) - SHOWN} more")
-    what = f"{found.int8} int8 and {found.others} other blobs"
+    what = f"{found.int8} int8 and {len(found.first) - found.int8} other blobs"
     print(f"{what}: {'the same bytes in every run' if not found.differ else 'NOT the same in every run'}")

@@ -25,7 +25,7 @@ def recipe() -> dict:
     before = os.getcwd()
     os.chdir(ROOT)
     try:
-        return runpy.run_path(str(ROOT / "setup.py"), run_name="setup")
+        return runpy.run_path(str(ROOT / "serverquant/native_build.py"), run_name="recipe")
     finally:
         os.chdir(before)
 

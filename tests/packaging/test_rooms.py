@@ -22,6 +22,7 @@ BELOW = {
     "ops": {"_base", "proto", "blobs", "runtime", "kernels", "qparams"},
     # asks the registry and runs nets through the faces: it imports no operator
     "quantization": {"_base", "proto", "blobs", "runtime", "qparams", "core", "workspace", "predictor"},
+    "native_build": set(),  # runs before there is anything to import
 }
 FACES = ("core", "workspace", "predictor", "compat", "cli")  # on top: they may import everything below them
 CIMPORT = re.compile(r"^\s*(?:from\s+(serverquant[\w.]*)\s+c?import|c?import\s+(serverquant[\w.]*))", re.MULTILINE)
