@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy
 
 from serverquant._base._threads cimport team_size
-from serverquant.blobs._blob cimport SQ_INT8, SQ_OK, sq_step, sq_tensor
+from serverquant.blobs._blob cimport SQ_OK, sq_step, sq_tensor
 from serverquant.kernels.pool._pool cimport (
     Pool,
     average_pool_f32,
@@ -15,8 +15,8 @@ from serverquant.kernels.pool._pool cimport (
     pool_work,
     sq_pool,
 )
-from serverquant.kernels.quantize._quantize cimport dequantize_u8
-from serverquant.ops.dnnlowp._params cimport Params, fill, narrow, of_input, of_output, quantize_input, room
+from serverquant.ops.dnnlowp._params cimport Params, narrow
+from serverquant.ops.dnnlowp._quantized cimport QInput, Quantized, new_quantized
 from serverquant.runtime._plan cimport Step, fail
 
 
@@ -39,13 +39,6 @@ cdef PoolJob* new_job(Step step, Pool pool, bint average, int (*run)(sq_step*) n
 
 # ---- float ---------------------------------------------------------------------------------------------------------
 
-cdef void float_pool(const PoolJob* c, const float* x, float* y, void* scratch, int team) noexcept nogil:
-    if c.average:
-        average_pool_f32(&c.pool, c.include_pad, x, y, scratch, team)
-    else:
-        max_pool_f32(&c.pool, x, y, scratch, team)
-
-
 cdef int run_float(sq_step* s) noexcept nogil:
     cdef PoolJob* c = <PoolJob*>s.ctx
     cdef void* scratch
@@ -57,7 +50,10 @@ cdef int run_float(sq_step* s) noexcept nogil:
     scratch = s.scratch(s, pool_scratch(&c.pool, team))
     if scratch == NULL:
         return fail(s, "no memory for scratch")
-    float_pool(c, <float*>s.in_[0].data, <float*>s.out[0].data, scratch, team)
+    if c.average:
+        average_pool_f32(&c.pool, c.include_pad, <float*>s.in_[0].data, <float*>s.out[0].data, scratch, team)
+    else:
+        max_pool_f32(&c.pool, <float*>s.in_[0].data, <float*>s.out[0].data, scratch, team)
     return SQ_OK
 
 
@@ -70,68 +66,40 @@ def float_step(Pool pool, *, bint average, bint include_pad=False) -> Step:
 
 # ---- server set ----------------------------------------------------------------------------------------------------
 
-cdef int run_int8(sq_step* s) noexcept nogil:
-    """Scratch: the kernel's | X quantized, if it is float | X and Y as floats (dynamic) | Y as bytes (dequantized)."""
-    cdef PoolJob* c = <PoolJob*>s.ctx
-    cdef const sq_tensor* x = s.in_[0]
-    cdef sq_tensor* y = s.out[0]
-    cdef bint is_float = x.shape.kind != SQ_INT8
-    cdef bint dynamic = c.average and not c.params.fixed
-    cdef int64_t own, quantized, floats, values
-    cdef const uint8_t* q = <const uint8_t*>x.data
-    cdef uint8_t* out = <uint8_t*>y.data
-    cdef char* scratch
-    cdef float sx, sy
-    cdef int zx, zy, team
-    of_input(&c.params, x, &sx, &zx)
-    sy, zy = sx, zx
-    c.pool.batch = x.shape.dims[0]
-    team = team_size(pool_work(&c.pool))
-    own, quantized = room(pool_scratch(&c.pool, team)), room(x.shape.size) if is_float else 0
-    floats, values = room(x.shape.size * 4) if dynamic else 0, room(y.shape.size * 4) if dynamic else 0
-    scratch = <char*>s.scratch(s, own + quantized + floats + values + (room(y.shape.size) if c.params.dequantize else 0))
-    if scratch == NULL:
-        return fail(s, "no memory for scratch")
-    if is_float:
-        q = <uint8_t*>(scratch + own)
-        quantize_input(&c.params, x, <uint8_t*>q, sx, zx)
+cdef struct QuantizedPool:
+    Quantized base
+    sq_pool pool
+    bint average
+    int team                    # of this run
+
+
+cdef int64_t quantized_scratch(sq_step* s) noexcept nogil:
+    cdef QuantizedPool* c = <QuantizedPool*>s.ctx
+    c.pool.batch = s.in_[0].shape.dims[0]
+    c.team = team_size(pool_work(&c.pool))
+    return pool_scratch(&c.pool, c.team)
+
+
+cdef int pool_bytes(sq_step* s, const QInput* ins, uint8_t* y, float scale, int zero_point, void* scratch) noexcept nogil:
+    cdef const QuantizedPool* c = <QuantizedPool*>s.ctx
+    if s.out[0].shape.size == 0:
+        return SQ_OK
     if c.average:
-        if dynamic:
-            choose_average(c, x, q, sx, zx, <float*>(scratch + own + quantized), scratch, team, y.shape.size, &sy, &zy)
-        else:
-            sy, zy = c.params.scale, c.params.zero_point
-    if c.params.dequantize:
-        out = <uint8_t*>(scratch + own + quantized + floats + values)
-    if y.shape.size:
-        if c.average:
-            average_pool_u8(&c.pool, zx, sx / sy, zy, 0, q, out, scratch, team)
-            narrow(&c.params, out, y.shape.size)
-        else:
-            max_pool_u8(&c.pool, 0, q, out, scratch, team)
-    if c.params.dequantize:
-        dequantize_u8(out, <float*>y.data, y.shape.size, sy, zy)
+        average_pool_u8(&c.pool, ins.zero_point, ins.scale / scale, zero_point, 0, ins.q, y, scratch, c.team)
+        narrow(&c.base.params, y, s.out[0].shape.size)
     else:
-        y.scale, y.zero_point = sy, zy
+        max_pool_u8(&c.pool, 0, ins.q, y, scratch, c.team)
     return SQ_OK
 
 
-cdef void choose_average(const PoolJob* c, const sq_tensor* x, const uint8_t* q, float sx, int zx, float* floats,
-                         void* scratch, int team, int64_t outputs, float* sy, int* zy) noexcept nogil:
-    """The range of the float average of the dequantized input."""
-    cdef float* values = <float*>(<char*>floats + room(x.shape.size * 4))
-    if x.shape.kind == SQ_INT8:
-        dequantize_u8(q, floats, x.shape.size, sx, zx)
-    else:
-        memcpy(floats, x.data, x.shape.size * 4)
-    if outputs:
-        float_pool(c, floats, values, scratch, team)
-    of_output(&c.params, values, outputs, sy, zy)
-
-
 def int8_step(Pool pool, options, *, bint average) -> Step:
-    """Server set."""
+    """Server set. A maximum has the input's parameters, whatever the options say."""
     cdef Step step = Step()
-    fill(&new_job(step, pool, average, run_int8).params, options)
+    cdef QuantizedPool* c = <QuantizedPool*>new_quantized(
+        step, sizeof(QuantizedPool), options, float_step(pool, average=average), pool_bytes, 1)
+    c.pool, c.average, c.base.extra, c.base.keeps = pool.raw, average, quantized_scratch, not average
+    c.base.params.fixed = c.base.params.fixed and average
+    step.kernel = pool.kernel
     return step
 
 

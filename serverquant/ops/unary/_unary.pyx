@@ -72,30 +72,17 @@ def finite_step(int dtype) -> Step:
     return step
 
 
-cdef struct Int8Relu:
-    bint check_scale, check_zero_point
-    float scale
-    int zero_point
-
 cdef int run_int8_relu(sq_step* s) noexcept nogil:
-    cdef Int8Relu* c = <Int8Relu*>s.ctx
     cdef sq_tensor* x = s.in_[0]
     cdef sq_tensor* y = s.out[0]
-    if c.check_scale and c.scale != x.scale:
-        return fail(s, "Y_scale is %g, but the input's scale is %g; they must be equal", c.scale, x.scale)
-    if c.check_zero_point and c.zero_point != x.zero_point:
-        return fail(s, "Y_zero_point is %d, but the input's is %d; they must be equal", c.zero_point, x.zero_point)
     relu_u8(<const uint8_t*>x.data, <uint8_t*>y.data, x.shape.size, x.zero_point)
     y.scale, y.zero_point = x.scale, x.zero_point
     return SQ_OK
 
 
-def int8_relu_step(scale=None, zero_point=None) -> Step:
-    """Y = max(q, zero point) on uint8; the input's scale and zero point must be those given, if any."""
+def int8_relu_step() -> Step:
+    """Y = max(q, zero point) on uint8."""
     cdef Step step = Step()
-    cdef Int8Relu* c = <Int8Relu*>step.new_context(sizeof(Int8Relu))
-    c.check_scale, c.check_zero_point = scale is not None, zero_point is not None
-    c.scale, c.zero_point = scale or 0, zero_point or 0
     step.c.run = run_int8_relu
     step.c.rows = 1
     step.kernel = "relu_u8"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from serverquant.blobs import dtypes
 from serverquant.blobs._blob import check_qparams
 from serverquant.blobs.spec import INT8, TENSOR, Spec
+from serverquant.ops.dnnlowp.kept import keep_params
 from serverquant.ops.dnnlowp.options import read_options
 from serverquant.ops.unary import _table, _unary
 from serverquant.runtime._plan import Step
@@ -32,8 +31,7 @@ class MobileRelu(DnnlowpRelu):
         check_qparams(1.0 if self.args.Y_scale is None else self.args.Y_scale, self.args.Y_zero_point or 0)
 
     def plan(self, ins: list[Spec], outs: list[Spec]) -> Step:
-        scale = self.args.Y_scale
-        return _unary.int8_relu_step(None if scale is None else np.float32(scale), self.args.Y_zero_point)
+        return keep_params(self, super().plan(ins, outs))
 
 
 @register("Sigmoid", "Int8Sigmoid", "Tanh", "Int8Tanh", engine="DNNLOWP")
