@@ -21,10 +21,10 @@ cdef extern from "threads.h" nogil:
     int sq_workers_awake()
     void sq_parallel_range(range_fn fn, const void* job, long long count, long long align, int team)
 
-# Waking a worker costs some microseconds, in which a core does tens of thousands of elementary operations; one that is
-# awake takes its piece within a fraction of one.
-cdef long long WORK_OF_A_SLEEPER = 1 << 16
-cdef long long WORK_PER_THREAD = 1 << 14
+# Waking a worker costs some microseconds, in which a core does tens of thousands of elementary operations. One that is
+# awake takes its piece within a fraction of one; but telling many adds up.
+cdef long long WORK_PER_THREAD = 1 << 16, WORK_OF_FEW = 1 << 14
+cdef int FEW = 4
 
 cdef int _threads = 1
 cdef bint _force = False
@@ -38,7 +38,7 @@ cdef extern from *:
 
 
 cdef void host(sq_team* team, int begin, int end) noexcept nogil:
-    """The workers of a team: threads of OpenMP, each of which serves for ever."""
+    """The workers of a team: threads of OpenMP, each of which serves until it is dismissed."""
     cdef int at
     for at in prange(begin, end, num_threads=end - begin, schedule="static", chunksize=1):
         sq_serve(team, at)
@@ -49,12 +49,12 @@ cdef void parallel_range(range_fn fn, const void* job, long long count, long lon
 
 
 cdef int team_size(long long work) noexcept nogil:
-    # Small work, most calls, must not even look at the workers.
     cdef long long fit = _threads if _force else work // WORK_PER_THREAD
     cdef int most
+    # Small work, most calls, must not even look at the workers.
+    if fit < FEW and work >= 2 * WORK_OF_FEW and _threads > 1 and sq_workers_awake():
+        fit = max(fit, min(<long long>FEW, work // WORK_OF_FEW))
     if fit < 2 or _threads == 1 or sq_in_parallel():
-        return 1
-    if work < 2 * WORK_OF_A_SLEEPER and not _force and not sq_workers_awake():
         return 1
     most = _threads // sq_crowd if sq_crowd > 1 else _threads
     return 1 if most < 1 else most if fit > most else <int>fit

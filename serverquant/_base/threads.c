@@ -1,7 +1,7 @@
-/* See threads.h. Workers are made when first needed and serve for ever after, team by team: a caller takes a team, and
- * gives it back when its job is done, so callers at the same time have one each. They are OpenMP's threads, in a parallel
- * region that has no end: one region an operator would wait at its end for threads that another process keeps from
- * their core. (MobileNetV2 int8 on 2 threads, a third busy on the 2 cores: 1.3 ms, as on one thread; by such regions 4.9.)
+/* See threads.h. Workers are made when first needed and serve on until the process forks, team by team: a caller takes
+ * a team, and gives it back when its job is done, so callers at the same time have one each. They are OpenMP's threads, in
+ * a parallel region that goes on: one region an operator would wait at its end for threads that another process keeps
+ * from their core. (MobileNetV2 int8 on 2 threads, a third busy on the 2 cores: 1.3 ms, as on one thread; by such regions 4.9.)
  *
  * A worker spins before it sleeps: to wake one takes some 50 us in a virtual machine, more than most operators run.
  * That costs little beside other work: it yields its core, and nobody waits for a worker but in the middle of a piece.
@@ -26,7 +26,7 @@ enum { MOST_WORKERS = 1023, SPIN_NS = 200000, YIELD_NS = 10000, SPINS_A_LOOK = 3
 
 /* Of a worker and the piece that is meant for it. POSTED turns to TAKEN by whoever begins the piece, and IDLE once it
  * is done. AWAITED: taken by the worker, and the caller sleeps until it is done. */
-enum { IDLE, POSTED, TAKEN, AWAITED, ASLEEP };
+enum { IDLE, POSTED, TAKEN, AWAITED, ASLEEP, DISMISSED };
 
 typedef struct worker {
     _Alignas(64) _Atomic uint32_t state;
@@ -36,12 +36,21 @@ typedef struct worker {
     atomic_int serves; /* whether `thread` is known */
 } worker;
 
+/* One region: workers that were started together. */
+typedef struct crew {
+    sq_team* team;
+    int begin, end;
+    pthread_t thread;
+    struct crew* next;
+} crew;
+
 struct sq_team {
     sq_range_fn fn;
     const void* job;
     long long count, align, blocks;
     int pieces;
     int workers;
+    crew* crews;
     sq_team* next;
     worker* worker[MOST_WORKERS];
 };
@@ -50,6 +59,7 @@ static sq_host_fn host;
 static _Atomic(sq_team*) ready; /* the team of the next caller */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static sq_team* spare;          /* those of more callers at once */
+static _Atomic int awake;    /* workers that do not sleep */
 static __thread int inside;
 
 static void sleep_while(_Atomic uint32_t* state, uint32_t value) {
@@ -101,38 +111,66 @@ static void run_piece(const sq_team* t, int piece) {
 void sq_serve(sq_team* t, int at) {
     worker* w = t->worker[at];
     inside = 1;
+    atomic_fetch_add(&awake, 1);
     sq_fp_default();
     w->thread = pthread_self();
     atomic_store(&w->serves, 1);
-    for (;;) {
+    while (atomic_load(&w->state) != DISMISSED) {
         uint32_t idle = IDLE;
         if (!spin(&w->state, POSTED, 0)) {
-            if (atomic_compare_exchange_strong(&w->state, &idle, ASLEEP)) sleep_while(&w->state, ASLEEP);
+            if (!atomic_compare_exchange_strong(&w->state, &idle, ASLEEP)) continue;
+            atomic_fetch_sub(&awake, 1);
+            sleep_while(&w->state, ASLEEP);
+            atomic_fetch_add(&awake, 1);
         } else if (claim(w)) {
             run_piece(w->team, w->piece);
             if (atomic_exchange(&w->state, IDLE) == AWAITED) wake(&w->state);
         }
     }
+    atomic_fetch_sub(&awake, 1);
 }
 
-/* A forked child has none of the workers, and perhaps a lock that somebody else held. */
+static sq_team* take_idle(void) {
+    sq_team* t = atomic_exchange(&ready, NULL);
+    if (t != NULL) return t;
+    pthread_mutex_lock(&lock);
+    t = spare;
+    if (t != NULL) spare = t->next;
+    pthread_mutex_unlock(&lock);
+    return t;
+}
+
+static void dismiss(sq_team* t) {
+    for (int i = 0; i < t->workers; i++)
+        if (atomic_exchange(&t->worker[i]->state, DISMISSED) == ASLEEP) wake(&t->worker[i]->state);
+    for (crew* c = t->crews; c != NULL;) {
+        crew* next = c->next;
+        pthread_join(c->thread, NULL);
+        free(c);
+        c = next;
+    }
+    for (int i = 0; i < t->workers; i++) free(t->worker[i]);
+    free(t);
+}
+
+/* Python warns of a fork beside threads, of which the child would have none. */
+static void before_fork(void) {
+    for (sq_team* t = take_idle(); t != NULL; t = take_idle()) dismiss(t);
+}
+
+/* Somebody else may have held the lock, or have just given a team back. */
 static void after_fork(void) {
     pthread_mutex_init(&lock, NULL);
     atomic_store(&ready, NULL);
+    atomic_store(&awake, 0);
     spare = NULL;
 }
 
-static void watch_forks(void) { pthread_atfork(NULL, NULL, after_fork); }
-
-typedef struct crew {
-    sq_team* team;
-    int begin, end;
-} crew;
+static void watch_forks(void) { pthread_atfork(before_fork, NULL, after_fork); }
 
 static void* run_crew(void* arg) {
-    const crew c = *(crew*)arg;
-    free(arg);
-    host(c.team, c.begin, c.end);
+    const crew* c = arg;
+    host(c->team, c->begin, c->end);
     return NULL;
 }
 
@@ -140,15 +178,14 @@ static void* run_crew(void* arg) {
 static int start_crew(sq_team* t, int begin, int end) {
     crew* c = malloc(sizeof *c);
     if (c == NULL) return 0;
-    *c = (crew){t, begin, end};
-    pthread_t thread;
+    *c = (crew){.team = t, .begin = begin, .end = end, .next = t->crews};
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int made = pthread_create(&thread, NULL, run_crew, c) == 0;
+    const int made = pthread_create(&c->thread, NULL, run_crew, c) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (made)
-        pthread_detach(thread);
+        t->crews = c;
     else
         free(c);
     return made;
@@ -176,13 +213,7 @@ static void add_workers(sq_team* t, int wanted) {
 }
 
 static sq_team* take_team(int workers) {
-    sq_team* t = atomic_exchange(&ready, NULL);
-    if (t == NULL) {
-        pthread_mutex_lock(&lock);
-        t = spare;
-        if (t != NULL) spare = t->next;
-        pthread_mutex_unlock(&lock);
-    }
+    sq_team* t = take_idle();
     if (t == NULL) t = calloc(1, sizeof(sq_team));
     if (t != NULL && t->workers < workers) add_workers(t, workers);
     return t;
@@ -257,10 +288,7 @@ void sq_set_host(sq_host_fn fn) { host = fn; }
 int sq_openmp(void) { return _OPENMP; }
 int sq_in_parallel(void) { return inside; }
 
-int sq_workers_awake(void) {
-    const sq_team* t = atomic_load_explicit(&ready, memory_order_acquire);
-    return t != NULL && t->workers > 0 && atomic_load_explicit(&t->worker[0]->state, memory_order_relaxed) != ASLEEP;
-}
+int sq_workers_awake(void) { return atomic_load_explicit(&awake, memory_order_relaxed) > 0; }
 
 #else
 

@@ -14,7 +14,7 @@ typedef void (*sq_range_fn)(const void* job, long long begin, long long end);
 void sq_parallel_range(sq_range_fn fn, const void* job, long long count, long long align, int team);
 
 /* What starts workers, on a thread made for that: it runs sq_serve(team, i) for begin <= i < end, each on a thread of its
- * own. No call ever returns. Until it is set, everything runs on the caller's thread. */
+ * own, and returns when all of these have. Until it is set, everything runs on the caller's thread. */
 typedef struct sq_team sq_team;
 typedef void (*sq_host_fn)(sq_team* team, int begin, int end);
 void sq_set_host(sq_host_fn host);
