@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -120,6 +121,20 @@ def _plain(value: Any) -> Any:
 def arguments(op: OperatorDef) -> Arguments:
     """Its arguments, by type."""
     return Arguments(op)
+
+
+def upper_end(op: OperatorDef) -> float | None:
+    """h when the operator is min(max(x, 0), h): Relu (infinite), ReluN, Clip from 0; else None."""
+    args = arguments(op)
+    if op.engine:
+        return None
+    if op.type == "Relu":
+        return math.inf
+    if op.type == "ReluN" and args.float("n", 1.0) > 0:
+        return float(args.float("n", 1.0))
+    if op.type == "Clip" and args.float("min", -math.inf) == 0 and args.float("max", math.inf) > 0:
+        return float(args.float("max", math.inf))
+    return None
 
 
 def needed(ops: Sequence[OperatorDef], names: set[str]) -> list[OperatorDef]:

@@ -9,7 +9,15 @@ from importlib import import_module
 
 from serverquant.quantization.net import Net
 
-ORDER = ("single_assignment", "drop_no_ops", "fold_affine")
+ORDER = (
+    "single_assignment",
+    "drop_no_ops",
+    "layers_as_fc",
+    "fold_affine",
+    "merge_affine",
+    "fold_ahead",
+    "swap_relu",
+)
 
 
 def simplify(net: Net) -> dict[str, int]:

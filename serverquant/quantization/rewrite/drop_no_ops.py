@@ -1,14 +1,23 @@
 """Operators that copy their input go: y = x, so whoever reads y can read x.
 
-Dropout is one of them when it is_test and nobody reads its mask. Where y must keep its name (an output), x takes it.
+Dropout is one of them when it is_test, Concat and Sum when they have one input; nobody may read a second output. Where
+y must keep its name (an output), x takes it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from serverquant.proto import OperatorDef
+from serverquant.proto.args import Arguments
 from serverquant.quantization.net import Net, arguments
 
 COPIES = ("Alias", "Copy", "StopGradient")
+WHERE: dict[str, Callable[[Arguments], bool]] = {
+    "Dropout": lambda args: bool(args.int("is_test", 0)),
+    "Concat": lambda args: not args.int("add_axis", 0),
+    "Sum": lambda args: True,
+}
 
 
 def apply(net: Net) -> int:
@@ -21,10 +30,10 @@ def apply(net: Net) -> int:
 
 
 def _copies(net: Net, op: OperatorDef) -> bool:
-    if op.type == "Dropout":
+    if op.type in WHERE and len(op.input) == 1 and not op.engine:
         readers = net.readers()
         unread = all(name not in readers and name not in net.kept for name in op.output[1:])
-        return unread and bool(arguments(op).int("is_test", 0))
+        return unread and WHERE[op.type](arguments(op))
     return op.type in COPIES and len(op.input) == len(op.output) == 1
 
 
