@@ -18,7 +18,7 @@ from serverquant._base.errors import ArgumentError
 def arguments(parser: argparse.ArgumentParser) -> None:
     from serverquant.qparams import KINDS
     from serverquant.quantization.corrections import bias, equalization
-    from serverquant.quantization.ptq import PRESETS
+    from serverquant.quantization.ptq import EMBEDDINGS, PRESETS
 
     parser.add_argument("init", metavar="INIT_NET")
     parser.add_argument("predict", metavar="PREDICT_NET")
@@ -30,6 +30,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", choices=(*KINDS, "percentile"), help="ranges of activations")
     parser.add_argument("--percentile", type=float, help="share kept by that method (default 99.99)")
     parser.add_argument("--weights", choices=KINDS, help="ranges of weights")
+    parser.add_argument(
+        "--embeddings", choices=EMBEDDINGS, help="bits of the rows of tables (default fused8)"
+    )
     parser.add_argument(
         "--pair-safe",
         action="store_true",
@@ -101,6 +104,7 @@ def main(args: argparse.Namespace) -> int:
         pair_safe=args.pair_safe,
         equalization=args.equalization,
         bias=args.bias,
+        embeddings=args.embeddings,
         batch=args.batch,
     )
     result.save(args.output)

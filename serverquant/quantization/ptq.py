@@ -30,6 +30,7 @@ from serverquant.quantization.rewrite import simplify
 from serverquant.quantization.statistics import Statistics
 
 RECIPE, RECIPE_VERSION = "serverquant recipe", 2
+EMBEDDINGS = ("fused8", "fused4", "float")
 FILES = ("init_net.pb", "predict_net.pb", "recipe.json")
 
 
@@ -39,7 +40,8 @@ class Settings:
     weights: the kind of the weights, per tensor and symmetric. percentile: for that method, above 0, at most 100.
     pair_safe: weights are kept small enough that Caffe2 gives the same bytes on CPUs without VNNI too.
     equalization: of channels between layers, one of corrections.equalization.KINDS. bias: how biases are corrected, one
-    of corrections.bias.KINDS."""
+    of corrections.bias.KINDS. embeddings: what constant tables of embeddings become, one of EMBEDDINGS; rows of an odd
+    number of values have 8 bits at least."""
 
     method: str = "min_max"
     weights: str = "min_max"
@@ -47,6 +49,7 @@ class Settings:
     pair_safe: bool = False
     equalization: str = "none"
     bias: str = "none"
+    embeddings: str = "fused8"
 
     def check(self) -> Settings:
         """ArgumentError for what cannot be."""
@@ -55,6 +58,7 @@ class Settings:
             ("weights", self.weights, KINDS),
             ("equalization", self.equalization, equalization.KINDS),
             ("bias", self.bias, bias_correction.KINDS),
+            ("embeddings", self.embeddings, EMBEDDINGS),
         ):
             if value not in known:
                 raise ArgumentError(f"{what} is {value!r}; it must be one of {', '.join(known)}")
@@ -107,6 +111,7 @@ def quantize(
     pair_safe: bool | None = None,
     equalization: str | None = None,
     bias: str | None = None,
+    embeddings: str | None = None,
     batch: int = BATCH,
     progress: Callable[[], None] | None = None,
 ) -> Result:
@@ -117,7 +122,8 @@ def quantize(
     file; data beside it serve to correct biases alone. Without data no bias is corrected, and the equalization is that
     of the statistics.
     preset: one of PRESETS. recipe: what an earlier call left, or the path of its file, instead: its settings are taken
-    again. method, weights, percentile, pair_safe, equalization, bias: override these, see `Settings`.
+    again. method, weights, percentile, pair_safe, equalization, bias, embeddings: override these, see
+    `Settings`.
     batch: how many samples run at a time. progress: called after each during calibration.
 
     The net made runs here and in Caffe2 1.8.1 with the same bytes. What has no int8 form stays float;
@@ -125,7 +131,7 @@ def quantize(
     makes a blob infinite or NaN, or with a recipe or statistics of another net.
     """
     given = {"method": method, "weights": weights, "percentile": percentile, "pair_safe": pair_safe}
-    given.update(equalization=equalization, bias=bias)
+    given.update(equalization=equalization, bias=bias, embeddings=embeddings)
     asked = {name: value for name, value in given.items() if value is not None}
     wanted = None if recipe is None else read_recipe(recipe)
     settings = _settings(preset, wanted, asked)
@@ -198,8 +204,9 @@ def _of_statistics(init: Any, predict: Any, known: Statistics, settings: Setting
 def _write(bench: _Bench, whole: str, data: Any, batch: int) -> Result:
     net, known, settings = bench.net, bench.statistics, bench.settings
     float_nets = net.protos()
-    emitted = emit(net, known, lambda name: choose_params(known, name, settings), settings.weights, settings.pair_safe)
-    if not emitted.int8:
+    params_of = lambda name: choose_params(known, name, settings)  # noqa: E731
+    emitted = emit(net, known, params_of, settings.weights, settings.pair_safe, settings.embeddings)
+    if not (emitted.int8 or emitted.tables):
         raise QuantizationError(f'nothing in net "{net.name}" can be quantized: {"; ".join(emitted.stays.values())}')
     made = net.protos(emitted.init_ops)
     moved = bias_correction.correct(settings.bias, float_nets, made, emitted.layers, known, data, batch)
@@ -268,5 +275,6 @@ def _recipe(bench: _Bench, whole: str, moved: dict[str, float], emitted: Emitted
         "passes": bench.passes,
         "corrections": {"equalized": bench.equalized, "bias": moved},
         "blobs": blobs,
+        "tables": emitted.tables,
         "float": emitted.stays,
     }

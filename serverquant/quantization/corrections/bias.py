@@ -139,7 +139,8 @@ def _int8_mean(nets: Nets, side: _Side, data: Any, batch: int) -> np.ndarray:
     predict.external_input.extend([name for name in nets[1].external_input if name in given or name in names])
     predict.external_input.extend(layer.input[1:])
     predict.external_output.append(layer.output[0])
-    return _means((init, predict), [(layer.output[0], -1)], [side], data, batch)[0]
+    axis = -1 if side.layer.turned else side.channel
+    return _means((init, predict), [(layer.output[0], axis)], [side], data, batch)[0]
 
 
 def _without_bias(op: OperatorDef, x: str, weight: np.ndarray, name: str, init: NetDef) -> OperatorDef:

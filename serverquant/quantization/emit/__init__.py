@@ -13,22 +13,30 @@ One module a family; a maker is a function with `@emits("Type")`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 
 from serverquant.qparams import QParams
-from serverquant.quantization.emit import joins, layers, pools, shapes, unary  # noqa: F401 (they fill MAKERS)
 from serverquant.quantization.emit.writer import Emitted, Layer, Writer
 from serverquant.quantization.net import Net
 from serverquant.quantization.statistics import Statistics
+
+for _family in ("affine", "embeddings", "joins", "layers", "matmul", "pools", "recurrent", "shapes", "unary"):
+    import_module(f"{__name__}.{_family}")  # fills MAKERS
 
 __all__ = ["Emitted", "Layer", "emit"]
 
 
 def emit(
-    net: Net, statistics: Statistics, params_of: Callable[[str], QParams], weight_kind: str, pair_safe: bool
+    net: Net,
+    statistics: Statistics,
+    params_of: Callable[[str], QParams],
+    weight_kind: str = "min_max",
+    pair_safe: bool = False,
+    embeddings: str = "fused8",
 ) -> Emitted:
     """Make the int8 operators; `net.ops` becomes them. params_of: the parameters chosen for a blob. weight_kind: of all
-    weights. pair_safe: no weight may make a pair of products saturate."""
-    writer = Writer(net, statistics, params_of, weight_kind, pair_safe)
+    weights. pair_safe: no weight may make a pair of products saturate. embeddings: see `ptq.Settings`."""
+    writer = Writer(net, statistics, params_of, weight_kind, pair_safe, embeddings)
     writer.run()
     net.ops = writer.out.ops
     return writer.out

@@ -13,23 +13,22 @@ from serverquant.quantization.net import arguments
 CONV_ARGS = (*WINDOW, *PADS, "dilation", "dilations", "dilation_h", "dilation_w", "group")
 
 
-@emits("Conv")
+@emits("Conv", writes="Int8Conv Int8Quantize")
 def conv(w: Writer, op: OperatorDef) -> None:
-    """Conv in two dimensions, as Int8Conv with its weights M, kernel, C."""
+    """Conv, as Int8Conv with its weights M, kernel, C (or M, C, kernel where its blobs stay NCHW)."""
     value, args = w.constant(op), copied(arguments(op), CONV_ARGS)
-    if value.ndim != 4:
-        raise Stays(f"it is a convolution in {value.ndim - 2} dimensions")
-    turned = value.transpose(0, 2, 3, 1) if w.order == "NCHW" else value
-    deep, group = turned.shape[3] == 1, arguments(op).int("group", 1)
+    turned = value.transpose(0, 2, 3, 1) if w.order == "NCHW" and value.ndim == 4 else value
+    nhwc, group = w.order == "NHWC" or value.ndim == 4, arguments(op).int("group", 1)
+    deep = nhwc and turned.shape[-1] == 1  # these defects are those of Caffe2's kernels for NHWC
     if deep and group % 8 == 0 and len(value) != group:
         raise Stays("Caffe2 is wrong about depthwise convolutions of several outputs a channel")
-    if _dilated(args) and turned.shape[1:3] == (3, 3) and len(value) // group == turned.shape[3] in (4, 8, 16):
+    if _dilated(args) and turned.shape[1:3] == (3, 3) and len(value) // group == turned.shape[-1] in (4, 8, 16):
         raise Stays("Caffe2 forgets the dilation of such convolutions")
     x = _input(w, op)
     weight, scale = w.weight(op.input[1], turned, pair_safe=deep and group > 1)
     bias = w.bias(op, len(value), _product(x.params.scale, scale))
     made = w.write(op, "Int8Conv", [x.name, weight, bias], **args)
-    w.out.layers.append(Layer(op, made, value, nchw=w.order == "NCHW"))
+    _remember(w, Layer(op, made, value, nchw=w.order == "NCHW", turned=turned is not value))
 
 
 def _dilated(args: dict[str, Any]) -> bool:
@@ -37,13 +36,13 @@ def _dilated(args: dict[str, Any]) -> bool:
     return any(d != 1 for d in (*given, *args.get("dilations", ())))
 
 
-@emits("FC")
+@emits("FC", writes="Int8FC Int8Quantize")
 def fc(w: Writer, op: OperatorDef) -> None:
     """FC, as Int8FC; the columns of its weight follow the layout of what it reads."""
     value, args = w.constant(op), arguments(op)
     copied(args, ("axis", "axis_w"))
-    axis = args.int("axis", 1)
-    if args.int("axis_w", 1) != 1 or (axis != 1 and (axis < 0 or w.is_image(op.input[0]))):
+    axis = args.int("axis", 1) % max(len(w.shape(op.input[0])) + 1, 2)
+    if args.int("axis_w", 1) != 1 or (axis != 1 and w.is_image(op.input[0])):
         raise Stays("of its axes")
     x = _input(w, op)
     if axis != 1 and x.unflat:
@@ -56,15 +55,18 @@ def fc(w: Writer, op: OperatorDef) -> None:
     weight, scale = w.weight(f"{op.input[1]}_nhwc" if shape and shape[1:] != (1, 1) else op.input[1], matrix)
     bias = w.bias(op, len(value), _product(x.params.scale, scale))
     axes: dict[str, Any] = {"axis": axis} if axis != 1 else {}
-    w.out.layers.append(Layer(op, w.write(op, "Int8FC", [x.name, weight, bias], **axes), value, shape))
+    _remember(w, Layer(op, w.write(op, "Int8FC", [x.name, weight, bias], **axes), value, shape))
+
+
+def _remember(w: Writer, layer: Layer) -> None:
+    """For what corrects layers: one that reads a constant needs nothing."""
+    if w.net.weight(layer.op.input[0]) is None:
+        w.out.layers.append(layer)
 
 
 def _input(w: Writer, op: OperatorDef) -> Quantized:
     """The int8 input of a layer; input and output are checked first, so that nothing is written for one that stays."""
-    if op.input[0] not in w.int8:
-        w.params(op.input[0])
-        if w.net.weight(op.input[0]) is not None:
-            raise Stays("it reads a constant")
+    w.params(op.input[0])
     w.check_output(op)
     return w.as_int8(op.input[0])
 

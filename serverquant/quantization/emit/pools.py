@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 from serverquant.proto import OperatorDef
-from serverquant.quantization.emit.writer import (
-    ENGINE,
-    PADS,
-    POOLS,
-    WINDOW,
-    Stays,
-    Writer,
-    copied,
-    emits,
-    out_arguments,
-)
-from serverquant.quantization.net import arguments, operator
+from serverquant.quantization.emit.writer import PADS, POOLS, WINDOW, Stays, Writer, copied, emits
+from serverquant.quantization.net import arguments
 
 POOL_ARGS = (*WINDOW, *PADS, "global_pooling")
 
 
-@emits(*POOLS)
+@emits(*POOLS, writes="Int8MaxPool Int8AveragePool")
 def pool(w: Writer, op: OperatorDef) -> None:
     """MaxPool, which keeps parameters, and AveragePool."""
     x, args = w.only_int8(op), arguments(op)
     given = copied(args, (*POOL_ARGS, "count_include_pad") if not args.int("count_include_pad", 0) else POOL_ARGS)
     given.pop("count_include_pad", None)
-    if len(w.shape(op.input[0])) != 3:
-        raise Stays("it does not pool images")
+    if len(w.shape(op.input[0])) not in (3, 4):
+        raise Stays("it does not pool images or volumes")
     if op.type == "AveragePool":
-        w.write(op, "Int8AveragePool", [x.name], fuse=False, **given)
-        return
-    name = op.output[0]
-    w.add(operator("Int8MaxPool", [x.name], [w.new(name, x.params).name], ENGINE, **out_arguments(x.params), **given))
-    w.out.quantized[name] = "Int8MaxPool"
+        w.write(op, "Int8AveragePool", [x.name], **given)
+    else:
+        w.write_kept(op, "Int8MaxPool", x, order=w.layout(op.input[0]), **given)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from serverquant.proto import OperatorDef
 from serverquant.proto.args import Arguments
 from serverquant.qparams import QParams, choose, quantize, quantize_bias
 from serverquant.quantization.emit.weights import weight_params, widened
-from serverquant.quantization.net import Net, arguments, operator
+from serverquant.quantization.net import Net, arguments, operator, upper_end
 from serverquant.quantization.statistics import Statistics
 from serverquant.runtime import registry
 
@@ -21,6 +21,7 @@ ENGINE = "DNNLOWP"
 WINDOW = ("kernel", "kernels", "kernel_h", "kernel_w", "stride", "strides", "stride_h", "stride_w")
 PADS = ("pad", "pads", "pad_t", "pad_l", "pad_b", "pad_r")
 POOLS = ("MaxPool", "AveragePool")
+IMAGES = ("Conv", *POOLS, "SpatialBN", "AffineChannel", "GroupNorm", "ChannelShuffle", "ResizeNearest")
 IGNORED = ("order", "use_cudnn", "cudnn_exhaustive_search", "ws_nbytes_limit", "exhaustive_search")
 
 
@@ -41,27 +42,28 @@ class Quantized:
 class Layer:
     """A Conv or FC in both forms. op: the float one. made: the int8 one, with its weight and bias as inputs 1 and 2.
     exact: the float weight. image: (C, H, W) when it is an FC whose columns were turned to H, W, C. nchw: it is a Conv
-    whose weight was."""
+    of that order. turned: to NHWC, weight and all."""
 
     op: OperatorDef
     made: OperatorDef
     exact: np.ndarray
     image: tuple[int, ...] | None = None
     nchw: bool = False
+    turned: bool = False
 
     def restored(self, weight: np.ndarray) -> np.ndarray:
         """A weight as the int8 form stores it, in the layout of the float one."""
         if self.image:
             c, height, width = self.image
             return weight.reshape(-1, height, width, c).transpose(0, 3, 1, 2).reshape(self.exact.shape)
-        return weight.transpose(0, 3, 1, 2) if self.nchw else weight.reshape(self.exact.shape)
+        return weight.transpose(0, 3, 1, 2) if self.turned else weight.reshape(self.exact.shape)
 
 
 @dataclass
 class Emitted:
     """ops: of the net. init_ops: fills of the int8 weights. layers: in the order of the net. By float blob: params and
     int8, the parameters and the name of its int8 form; quantized, the int8 type that writes it; stays, why the operator
-    that writes it stays float."""
+    that writes it stays float. tables: by fused table what it was made of."""
 
     ops: list[OperatorDef] = field(default_factory=list)
     init_ops: list[OperatorDef] = field(default_factory=list)
@@ -70,34 +72,57 @@ class Emitted:
     int8: dict[str, str] = field(default_factory=dict)
     stays: dict[str, str] = field(default_factory=dict)
     quantized: dict[str, str] = field(default_factory=dict)
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 Maker = Callable[["Writer", OperatorDef], None]
+Demand = Callable[["Writer", OperatorDef, str], "QParams | None"]
 MAKERS: dict[str, Maker] = {}
+WRITES: dict[str, tuple[str, ...]] = {}
+DEMANDS: dict[str, Demand] = {}
 
 
-def emits(*types: str) -> Callable[[Maker], Maker]:
-    """Decorator: the function that writes the int8 form of operators of these float types, or raises Stays."""
+def emits(*types: str, writes: str, demands: Demand | None = None) -> Callable[[Maker], Maker]:
+    """Decorator: the function that writes the int8 form of operators of these float types, or raises Stays.
+
+    writes: the int8 types that it needs, separated by blanks. demands: the parameters that the int8 form reads one of
+    its blobs with, whatever the blob's range is; None where it takes any.
+    """
 
     def add(make: Maker) -> Maker:
         MAKERS.update(dict.fromkeys(types, make))
+        WRITES.update(dict.fromkeys(types, tuple(writes.split())))
+        if demands is not None:
+            DEMANDS.update(dict.fromkeys(types, demands))
         return make
 
     return add
 
 
+def engine_of(type: str) -> str | None:
+    """The engine that int8 operators of this type are written with; None when the runtime has none."""
+    return next((engine for engine in (ENGINE, "") if registry.operator_class(type, engine) is not None), None)
+
+
 class Writer:
     def __init__(
-        self, net: Net, statistics: Statistics, params_of: Callable[[str], QParams], weight_kind: str, pair_safe: bool
+        self,
+        net: Net,
+        statistics: Statistics,
+        params_of: Callable[[str], QParams],
+        weight_kind: str,
+        pair_safe: bool,
+        embeddings: str,
     ):
         self.net, self.statistics, self.params_of = net, statistics, params_of
-        self.weight_kind, self.pair_safe = weight_kind, pair_safe
+        self.weight_kind, self.pair_safe, self.embeddings = weight_kind, pair_safe, embeddings
         self.out = Emitted()
         self.readers = net.readers()
         self.int8: dict[str, Quantized] = {}  # float blob -> its int8 form
         self.floats = {*net.inputs, *net.captured}  # blobs that exist as float
         self.flattens: dict[str, OperatorDef] = {}  # blob -> the Flatten that would make its float form
         self.weights: dict[tuple[str, tuple[int, ...], bool], tuple[str, float]] = {}
+        self.tables: dict[tuple[str, int], str] = {}  # (table, bits) -> its fused form
         self.order = self._order_of_net()
         self.done: set[int] = set()
 
@@ -105,19 +130,25 @@ class Writer:
         for op in self.net.ops:
             if id(op) in self.done:
                 continue
-            make = MAKERS.get(op.type)
             try:
-                if make is None:
-                    raise Stays(f"{op.type} is computed in float")
-                if op.engine:
-                    raise Stays(f"it asks for engine {op.engine}")
-                make(self, op)
+                self._maker(op)(self, op)
             except Stays as reason:
                 self.out.stays[op.output[0] if op.output else op.type] = f"{op.type}: {reason}"
                 self.keep(op)
         for name in self.net.outputs:
             self.as_float(name)
         self._drop_unread()
+
+    def _maker(self, op: OperatorDef) -> Maker:
+        make = MAKERS.get(op.type)
+        if make is None:
+            raise Stays(f"{op.type} is computed in float")
+        if op.engine:
+            raise Stays(f"it asks for engine {op.engine}")
+        for type in WRITES[op.type]:
+            if engine_of(type) is None:
+                raise Stays(f"the runtime has no {type}")
+        return make
 
     def _drop_unread(self) -> None:
         """Take out what nothing reads, such as the shape that a Reshape no longer asks for."""
@@ -132,10 +163,11 @@ class Writer:
         self.out.ops = left[::-1]
 
     def _order_of_net(self) -> str:
-        orders = {arguments(op).string("order", "NCHW") for op in self.net.ops if op.type in ("Conv", *POOLS)}
+        """Of its images. Without operators that know of images, tensors of four dimensions are nothing special."""
+        orders = {arguments(op).string("order", "NCHW") for op in self.net.ops if op.type in IMAGES}
         if len(orders) > 1:
             raise QuantizationError(f'net "{self.net.name}" mixes NCHW and NHWC operators; give it one order')
-        return orders.pop() if orders else "NCHW"
+        return orders.pop() if orders else "NHWC"
 
     # ---- between float and int8 -----------------------------------------------------------------------------------
 
@@ -157,7 +189,7 @@ class Writer:
             return name
         turned = self.is_image(name)
         target = self.net.unique(f"{name}_nhwc_float") if turned else name
-        self.out.ops.append(operator("Int8Dequantize", [self.int8[name].name], [target], ENGINE))
+        self.add("Int8Dequantize", [self.int8[name].name], [target])
         if turned:
             self.out.ops.append(operator("NHWC2NCHW", [target], [name]))
         return name
@@ -166,20 +198,47 @@ class Writer:
         """The int8 form of a blob, made here when there is none yet."""
         if name in self.int8:
             return self.int8[name]
+        if (value := self.net.weight(name)) is not None:
+            return self._constant(name, value)
         params, source = self.params(name), name
         if self.is_image(name):
             source = self.net.unique(f"{name}_nhwc")
             self.out.ops.append(operator("NCHW2NHWC", [name], [source]))
         found = self.new(name, params)
-        self.add(operator("Int8Quantize", [source], [found.name], ENGINE, **out_arguments(params)))
+        self.add("Int8Quantize", [source], [found.name], **out_arguments(params))
+        return found
+
+    def _constant(self, name: str, value: np.ndarray) -> Quantized:
+        """An activation that the init net makes, quantized there."""
+        params = self.params(name)
+        turned = value.transpose(0, 2, 3, 1) if self.is_image(name) else value
+        found = self.int8[name] = Quantized(self.net.unique(f"{name}_int8"), params)
+        self.fill(found.name, quantize(np.ascontiguousarray(turned), params), params)
         return found
 
     def is_image(self, name: str) -> bool:
         """Whether float and int8 form differ in layout."""
         return self.order == "NCHW" and len(self.shape(name)) == 3
 
+    def layout(self, name: str) -> str:
+        """The order of a blob's int8 form: NHWC, unless it has one or three spatial dimensions and is NCHW as float."""
+        return "NCHW" if self.order == "NCHW" and len(self.shape(name)) in (2, 4) else "NHWC"
+
+    def channel(self, name: str) -> int:
+        """The axis of the channels in the float form of an image."""
+        return 1 if self.order == "NCHW" else len(self.shape(name))
+
+    def axis(self, name: str, axis: int) -> int:
+        """Where an axis of a float blob lies in its int8 form."""
+        axis %= len(self.shape(name)) + 1
+        return (0, 3, 1, 2)[axis] if self.is_image(name) else axis
+
     def shape(self, name: str) -> tuple[int, ...]:
-        return self.statistics.blobs[name].shape if name in self.statistics.blobs else ()
+        """Without the first dimension."""
+        if name in self.statistics.blobs:
+            return self.statistics.blobs[name].shape
+        value = self.net.weight(name)
+        return () if value is None else value.shape[1:]
 
     def only_int8(self, op: OperatorDef) -> Quantized:
         """The int8 form of input 0, which is there already; Stays where it is not."""
@@ -208,10 +267,21 @@ class Writer:
         self.params(after[0].output[0] if after else op.output[0])
 
     def params(self, name: str) -> QParams:
+        if (value := self.net.weight(name)) is not None:
+            if value.dtype != np.float32 or not np.isfinite(value).all() or not value.size:
+                raise Stays(f'"{name}" is no finite float constant')
+            return self._demanded(name) or choose(float(value.min()), float(value.max()))
         seen = self.statistics.blobs.get(name)
         if seen is None or not (seen.histogram.total or seen.histogram.not_finite):
             raise Stays(f'calibration saw no float values of "{name}"')
-        return self.params_of(name)
+        return self._demanded(name) or self.params_of(name)
+
+    def _demanded(self, name: str) -> QParams | None:
+        """What the only reader of a blob wants it to have."""
+        readers = self.readers.get(name, [])
+        if len(readers) != 1 or name in self.net.kept or readers[0].type not in DEMANDS or readers[0].engine:
+            return None
+        return DEMANDS[readers[0].type](self, readers[0], name)
 
     def new(self, name: str, params: QParams) -> Quantized:
         """The int8 form that the next operator writes."""
@@ -219,26 +289,37 @@ class Writer:
         self.out.params[name], self.out.int8[name] = params, found.name
         return found
 
-    def add(self, op: OperatorDef) -> None:
-        if registry.operator_class(op.type, op.engine) is None:
-            raise QuantizationError(f"the runtime has no {op.type} with engine {op.engine}")
-        self.out.ops.append(op)
+    def add(self, type: str, inputs: list[str], outputs: list[str], **args: Any) -> OperatorDef:
+        """An int8 operator, with the engine that the runtime has it in."""
+        self.out.ops.append(operator(type, inputs, outputs, engine_of(type) or "", **args))
+        return self.out.ops[-1]
+
+    def requantized(self, x: Quantized, params: QParams) -> str:
+        """The name of x with other parameters: what Int8Concat makes of a single input."""
+        if x.params == params:
+            return x.name
+        name = self.net.unique(f"{x.name}_again")
+        self._requantize(x, params, name)
+        return name
+
+    def _requantize(self, x: Quantized, params: QParams, name: str) -> None:
+        split = self.net.unique(f"{name}_split")
+        self.add("Int8Concat", [x.name], [name, split], **out_arguments(params), axis=0)
+
+    def some_int8(self, op: OperatorDef) -> None:
+        """Stays when nothing that the operator reads is int8 already."""
+        if not any(name in self.int8 for name in op.input):
+            raise Stays("nothing that it reads is int8")
 
     # ---- fusing ---------------------------------------------------------------------------------------------------
 
     def activation(self, name: str) -> tuple[OperatorDef, float] | None:
         """The Relu, or Clip from 0, that alone reads a blob, and its upper end."""
         readers = self.readers.get(name, [])
-        if len(readers) != 1 or name in self.net.kept or readers[0].engine:
+        if len(readers) != 1 or name in self.net.kept:
             return None
-        op, args = readers[0], arguments(readers[0])
-        if op.type == "Relu":
-            return op, np.inf
-        if op.type == "ReluN" and args.float("n", 1.0) > 0:
-            return op, args.float("n", 1.0)
-        if op.type == "Clip" and args.float("min", -np.inf) == 0 and args.float("max", np.inf) > 0:
-            return op, args.float("max", np.inf)
-        return None
+        top = upper_end(readers[0])
+        return None if top is None else (readers[0], top)
 
     def output(self, op: OperatorDef, fuse: bool = True) -> tuple[str, QParams, str]:
         """(blob, parameters, "Relu" or "") that the int8 form of op writes, its activation included."""
@@ -249,15 +330,49 @@ class Writer:
         after, top = found
         params = self.params(after.output[0])
         self.done.add(id(after))
-        return after.output[0], choose(0.0, min(params.max, top)), "Relu"
+        return after.output[0], choose(0.0, min(params.max, top)), "Relu"  # which `relu_params` leaves alone
 
-    def write(self, op: OperatorDef, type: str, inputs: list[str], fuse: bool = True, **args: Any) -> OperatorDef:
-        """An int8 operator for op, fused with the activation behind it."""
+    def write(
+        self,
+        op: OperatorDef,
+        type: str,
+        inputs: list[str],
+        order: bool = True,
+        fuse: bool = True,
+        more: Sequence[str] = (),
+        **args: Any,
+    ) -> OperatorDef:
+        """An int8 operator for op, fused with the activation behind it. One without a type of its own for that does the
+        same: its output's zero point is 0. order: whether it has an argument of that name. more: outputs."""
+        if order:
+            args["order"] = self.layout(op.output[0])
         name, params, relu = self.output(op, fuse)
-        made = operator(type + relu, inputs, [self.new(name, params).name], ENGINE, **out_arguments(params), **args)
-        self.out.quantized[name] = made.type
-        self.add(made)
-        return made
+        type += relu if engine_of(type + relu) == engine_of(type) else ""
+        made = self.new(name, params).name
+        self.out.quantized[name] = type
+        return self.add(type, inputs, [made, *more], **out_arguments(params), **args)
+
+    def write_kept(
+        self,
+        op: OperatorDef,
+        type: str,
+        x: Quantized,
+        output: int = 0,
+        inputs: Sequence[str] = (),
+        more: Sequence[str] = (),
+        **args: Any,
+    ) -> None:
+        """An int8 operator for one output of op that leaves scale and zero point as they are. inputs: besides x."""
+        name = op.output[output]
+        made = self.new(name, x.params).name
+        self.out.quantized[name] = type
+        self.add(type, [x.name, *inputs], [made, *more], **out_arguments(x.params), **args)
+
+    def write_requantized(self, op: OperatorDef, x: Quantized, params: QParams) -> None:
+        """For an op that does nothing but to saturate at the ends of these parameters."""
+        name = op.output[0]
+        self.out.quantized[name] = "Int8Concat"
+        self._requantize(x, params, self.new(name, params).name)
 
     # ---- weights --------------------------------------------------------------------------------------------------
 
@@ -276,18 +391,14 @@ class Writer:
                 params = widened(value, params)
             blob = self.net.unique(f"{name}_int8")
             stored = quantize(value, params)
-            self.out.init_ops.append(
-                operator(
-                    "Int8GivenTensorFill",
-                    [],
-                    [blob],
-                    shape=value.shape,
-                    values=stored.tobytes(),
-                    **out_arguments(params, order=False),
-                )
-            )
+            self.fill(blob, stored, params)
             self.weights[key] = blob, params.scale
         return self.weights[key]
+
+    def fill(self, blob: str, stored: np.ndarray, params: QParams) -> None:
+        """The init net makes an Int8 blob of these bytes."""
+        values = {"shape": stored.shape, "values": stored.tobytes(), **out_arguments(params)}
+        self.out.init_ops.append(operator("Int8GivenTensorFill", [], [blob], **values))
 
     def bias(self, op: OperatorDef, n: int, scale: float) -> str:
         given = op.input[2] if len(op.input) > 2 else ""
@@ -310,9 +421,8 @@ class Writer:
         return value
 
 
-def out_arguments(params: QParams, order: bool = True) -> dict[str, Any]:
-    found: dict[str, Any] = {"Y_scale": params.scale, "Y_zero_point": params.zero_point}
-    return {**found, "order": "NHWC"} if order else found
+def out_arguments(params: QParams) -> dict[str, Any]:
+    return {"Y_scale": params.scale, "Y_zero_point": params.zero_point}
 
 
 def copied(args: Arguments, allowed: tuple[str, ...]) -> dict[str, Any]:
