@@ -38,6 +38,10 @@ class Schema:
     effects: True for types that do more than compute their outputs from their inputs and arguments (random numbers,
         counters, files, messages, checks): never computed ahead or left out, and in order among themselves. None: not
         known.
+    int8: the type that computes the same on Int8 tensors, which `serverquant.quantize` puts in its place: every float
+        value among inputs and outputs becomes an Int8 tensor, constants and other types stay. It takes the arguments of
+        this type, and those of its output: Y_scale and Y_zero_point, Y2_scale and Y2_zero_point of the second, and so
+        on; order is NHWC where images have been turned.
     in_doc, out_doc: names and meanings of inputs and outputs, "X: ..." each.
     """
 
@@ -51,6 +55,7 @@ class Schema:
         shape: ShapeRule | None = None,
         values: Callable[[Any, list], Any] | None = None,
         effects: bool | None = False,
+        int8: str = "",
         doc: str = "",
         in_doc: Sequence[str] = (),
         out_doc: Sequence[str] = (),
@@ -63,6 +68,7 @@ class Schema:
         self.takes_anything = args is None
         self.shape, self.values = shape, values
         self.effects = effects
+        self.int8 = int8
         self.doc, self.in_doc, self.out_doc = doc, tuple(in_doc), tuple(out_doc)
 
     def allows_inplace(self, i: int, j: int) -> bool:

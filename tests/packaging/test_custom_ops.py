@@ -50,6 +50,12 @@ def test_python_example():
     assert output.count("[") == 5
 
 
+def test_int8_example():
+    types, near = run(ROOT / "examples/custom_op_int8", "custom_op_int8.py").splitlines()
+    assert types == str(["Int8Quantize", "Int8FC", "Int8Bump", "Int8FC", "Int8Dequantize"])
+    assert 20 < int(near.split()[0]) < 60
+
+
 def test_native_example(built):
     assert run(built["custom_op_native"], "use.py") == "[[2.5 2.5 2.5]\n [2.5 2.5 2.5]]\n" * 2
 

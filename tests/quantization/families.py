@@ -113,6 +113,7 @@ CASES = {
     "clip": image(op("Clip", "h", "i", min=-0.3, max=0.4), wants="Int8Concat"),
     "sigmoid": image(op("Sigmoid", "h", "i"), wants="Int8Sigmoid"),
     "swish": image(op("Sigmoid", "h", "j"), op("Mul", "h j", "i"), wants="Int8Sigmoid Int8Mul"),
+    "swish_in_one": image(op("Swish", "h", "i"), wants="Int8Sigmoid Int8Mul"),
     "tanh": image(op("Tanh", "h", "i"), wants="Int8Tanh", least=25),
     "tanh_again": image(op("Tanh", "h", "j"), op("Mul", "h j", "i"), wants="Int8Tanh Int8Concat Int8Mul", least=25),
     "spatial_bn": image(

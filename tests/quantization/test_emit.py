@@ -8,8 +8,11 @@ import pytest
 from families import image, op, rows
 from small_nets import NETS, conv, nets_of, outputs, random
 
+import serverquant
 from serverquant import core
 from serverquant._base.errors import ArgumentError
+from serverquant.qparams import QParams, dequantize
+from serverquant.qparams import quantize as quantize_values
 from serverquant.quantization.compare import Difference
 from serverquant.quantization.emit import writer
 from serverquant.quantization.ptq import quantize
@@ -107,6 +110,66 @@ def test_layers_that_share_a_bias_have_one_each():
     biases = [op.input[2] for op in result.predict.op if op.type == "Int8Conv"]
     scales = {op.output[0]: next(a.f for a in op.arg if a.name == "Y_scale") for op in result.init.op}
     assert len({scales[name] for name in biases}) == 2
+
+
+# ---- operators that declare their int8 form ------------------------------------------------------------------------
+
+
+def int8(q, scale, zero_point):
+    return serverquant.Int8(q, scale, zero_point)
+
+
+@pytest.fixture
+def mirror():
+    """MirrorBoth(x, b, n): x + b, and its negative, turned round along the channels n times; b is a constant."""
+
+    @serverquant.register("MirrorBoth", int8="Int8MirrorBoth", replace=True)
+    def floats(x, b, n, turns=1):
+        y = (x + b.reshape(1, -1, 1, 1))[:, :: -1 if turns % 2 else 1]
+        return y, -y, n
+
+    seen = []
+
+    @serverquant.register("Int8MirrorBoth", replace=True)
+    def bytes_(x, b, n, turns=1, order="NCHW", Y_scale=1.0, Y_zero_point=0, Y2_scale=1.0, Y2_zero_point=0):
+        seen.append((x.data.shape, b.dtype, order, turns))
+        y = (dequantize(x.data, QParams(x.scale, x.zero_point)) + b)[..., :: -1 if turns % 2 else 1]
+        both = [(y, QParams(Y_scale, Y_zero_point)), (-y, QParams(Y2_scale, Y2_zero_point))]
+        return *(int8(quantize_values(np.ascontiguousarray(v), p), p.scale, p.zero_point) for v, p in both), n
+
+    return seen
+
+
+def test_a_declared_int8_form_takes_part(mirror):
+    """Activations as Int8 tensors, NHWC; constants and integers as they are; two outputs, each with its parameters."""
+    ops = [
+        conv("x", "h", "w"),
+        core.CreateOperator("MirrorBoth", ["h", "b", "n"], ["i", "j", "m"], turns=3),
+        op("Sum", "i j j", "k"),
+        core.CreateOperator("Conv", ["k", "v"], ["y"], kernel=1),
+    ]
+    feeds = {"x": X, "n": np.arange(3)}
+    nets = nets_of(ops, inputs=("x", "n"), outputs=("y", "m"), w=families.W, v=families.V, b=families.NORM["b"])
+    result = quantize(*nets, feeds)
+    assert types(result)[2:6] == ["Int8Conv", "Int8MirrorBoth", "Int8Sum", "Int8Conv"]
+    assert result.recipe["float"] == {}
+    assert result.recipe["blobs"]["i"]["scale"] != result.recipe["blobs"]["j"]["scale"] or (
+        result.recipe["blobs"]["i"]["zero_point"] != result.recipe["blobs"]["j"]["zero_point"]
+    )
+    assert sqnr(nets, result, feeds) > 30
+    assert mirror[-1] == ((4, 6, 6, 8), np.float32, "NHWC", 3)
+    np.testing.assert_array_equal(outputs(result.init, result.predict, **feeds)["m"], feeds["n"])
+
+
+def test_a_declared_form_that_is_missing():
+    @serverquant.register("HalfDeclared", int8="Int8NeverRegistered", replace=True)
+    def half(x):
+        return x / f32(2)
+
+    case = image(op("HalfDeclared", "h", "i"), wants="")
+    assert quantize(*case.nets, case.feeds).recipe["float"] == {
+        "i": "HalfDeclared: the runtime has no Int8NeverRegistered"
+    }
 
 
 # ---- embeddings -----------------------------------------------------------------------------------------------------

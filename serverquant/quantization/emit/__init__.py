@@ -20,7 +20,8 @@ from serverquant.quantization.emit.writer import Emitted, Layer, Writer
 from serverquant.quantization.net import Net
 from serverquant.quantization.statistics import Statistics
 
-for _family in ("affine", "embeddings", "joins", "layers", "matmul", "pools", "recurrent", "shapes", "unary"):
+FAMILIES = ("affine", "declared", "embeddings", "joins", "layers", "matmul", "pools", "recurrent", "shapes", "unary")
+for _family in FAMILIES:
     import_module(f"{__name__}.{_family}")  # fills MAKERS
 
 __all__ = ["Emitted", "Layer", "emit"]

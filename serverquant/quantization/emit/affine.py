@@ -23,10 +23,9 @@ def scale_and_shift(w: Writer, op: OperatorDef) -> None:
         return
     if len(given) != 1 or len(op.output) != 1:
         raise Stays("it scales by other than constants")
-    x = w.int8.get(given[0])
-    if x is None or x.unflat:
-        raise Stays("what it reads is not int8" if x is None else "it reads a flattened image")
-    name, shape = given[0], w.shape(given[0])
+    w.some_int8(op)
+    w.refuse_flat(op)
+    name, x, shape = given[0], w.int8[given[0]], w.shape(given[0])
     image = len(shape) == 3 or op.type in NORMS
     axis = w.channel(name) if image else len(shape)
     n = shape[axis - 1] if axis else 0

@@ -28,6 +28,6 @@ def lstm_unit(w: Writer, op: OperatorDef) -> None:
     gates = w.requantized(w.as_int8(op.input[2]), GATES)
     params = [w.params(name) for name in op.output]
     made = [w.new(name, p).name for name, p in zip(op.output, params)]
-    cell = {"Y2_scale": params[1].scale, "Y2_zero_point": params[1].zero_point}
+    both = out_arguments(params[0]) | out_arguments(params[1], "Y2")
     w.out.quantized.update(dict.fromkeys(op.output, "Int8LSTMUnit"))
-    w.add("Int8LSTMUnit", [*states, gates, *op.input[3:]], made, **out_arguments(params[0]), **cell, **given)
+    w.add("Int8LSTMUnit", [*states, gates, *op.input[3:]], made, **both, **given)

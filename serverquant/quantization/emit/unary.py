@@ -6,7 +6,7 @@ import numpy as np
 
 from serverquant.proto import OperatorDef
 from serverquant.qparams import QParams, choose
-from serverquant.quantization.emit.writer import Stays, Writer, copied, emits, out_arguments
+from serverquant.quantization.emit.writer import Quantized, Stays, Writer, copied, emits, out_arguments
 from serverquant.quantization.net import arguments, operator
 
 # Caffe2's tables of the server set take these parameters alone, and give what stands behind.
@@ -46,13 +46,26 @@ def clip(w: Writer, op: OperatorDef) -> None:
 
 @emits("Sigmoid", writes="Int8Sigmoid")
 def sigmoid(w: Writer, op: OperatorDef) -> None:
-    """The mobile set's: it takes any parameters, where the server set's table takes SIGMOID_INPUT alone."""
     x = w.only_int8(op)
     _inner(w, op)
     name = op.output[0]
-    made = w.new(name, UNIT).name
     w.out.quantized[name] = "Int8Sigmoid"
-    w.out.ops.append(operator("Int8Sigmoid", [x.name], [made], **out_arguments(UNIT)))
+    _sigmoid(w, x, w.new(name, UNIT).name)
+
+
+@emits("Swish", writes="Int8Sigmoid Int8Mul")
+def swish(w: Writer, op: OperatorDef) -> None:
+    """x sigmoid(x), in two."""
+    x = w.only_int8(op)
+    w.check_output(op)
+    share = w.net.unique(f"{x.name}_sigmoid")
+    _sigmoid(w, x, share)
+    w.write(op, "Int8Mul", [x.name, share])
+
+
+def _sigmoid(w: Writer, x: Quantized, name: str) -> None:
+    """The mobile set's: it takes any parameters, where the server set's table takes SIGMOID_INPUT alone."""
+    w.out.ops.append(operator("Int8Sigmoid", [x.name], [name], **out_arguments(UNIT)))
 
 
 def tanh_input(w: Writer, op: OperatorDef, name: str) -> QParams | None:

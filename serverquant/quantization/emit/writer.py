@@ -22,6 +22,7 @@ WINDOW = ("kernel", "kernels", "kernel_h", "kernel_w", "stride", "strides", "str
 PADS = ("pad", "pads", "pad_t", "pad_l", "pad_b", "pad_r")
 POOLS = ("MaxPool", "AveragePool")
 IMAGES = ("Conv", *POOLS, "SpatialBN", "AffineChannel", "GroupNorm", "ChannelShuffle", "ResizeNearest")
+DECLARED = "(declared)"  # stands for types whose schema names their int8 form
 IGNORED = ("order", "use_cudnn", "cudnn_exhaustive_search", "ws_nbytes_limit", "exhaustive_search")
 
 
@@ -140,15 +141,16 @@ class Writer:
         self._drop_unread()
 
     def _maker(self, op: OperatorDef) -> Maker:
-        make = MAKERS.get(op.type)
-        if make is None:
+        declared = registry.schema(op.type).int8
+        kind = DECLARED if declared else op.type
+        if kind not in MAKERS:
             raise Stays(f"{op.type} is computed in float")
         if op.engine:
             raise Stays(f"it asks for engine {op.engine}")
-        for type in WRITES[op.type]:
+        for type in (declared,) if declared else WRITES[kind]:
             if engine_of(type) is None:
                 raise Stays(f"the runtime has no {type}")
-        return make
+        return MAKERS[kind]
 
     def _drop_unread(self) -> None:
         """Take out what nothing reads, such as the shape that a Reshape no longer asks for."""
@@ -245,8 +247,7 @@ class Writer:
         x = self.int8.get(op.input[0])
         if x is None:
             raise Stays("what it reads is not int8")
-        if x.unflat:
-            raise Stays("it reads a flattened image")
+        self.refuse_flat(op)
         return x
 
     def reads_constants(self, op: OperatorDef) -> bool:
@@ -254,12 +255,15 @@ class Writer:
 
     def check(self, op: OperatorDef, fuse: bool = True) -> None:
         """Stays, before anything is written, when one of the parameters is missing."""
+        self.refuse_flat(op)
         for name in op.input:
-            if name not in self.int8:
-                self.params(name)
-            elif self.int8[name].unflat:
-                raise Stays("it reads a flattened image")
+            self.params(name)
         self.check_output(op, fuse)
+
+    def refuse_flat(self, op: OperatorDef) -> None:
+        """Stays when the operator reads an image that passes for flattened, but is stored as it was."""
+        if any(name in self.int8 and self.int8[name].unflat for name in op.input):
+            raise Stays("it reads a flattened image")
 
     def check_output(self, op: OperatorDef, fuse: bool = True) -> None:
         """Stays when calibration saw no values of what the operator, its activation included, writes."""
@@ -421,8 +425,8 @@ class Writer:
         return value
 
 
-def out_arguments(params: QParams) -> dict[str, Any]:
-    return {"Y_scale": params.scale, "Y_zero_point": params.zero_point}
+def out_arguments(params: QParams, prefix: str = "Y") -> dict[str, Any]:
+    return {f"{prefix}_scale": params.scale, f"{prefix}_zero_point": params.zero_point}
 
 
 def copied(args: Arguments, allowed: tuple[str, ...]) -> dict[str, Any]:
