@@ -6,6 +6,7 @@ serverquant quantize init_net.pb predict_net.pb --data images.npz -o out
 from __future__ import annotations
 
 import argparse
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,25 +89,28 @@ def data(args: argparse.Namespace) -> Any:
 
 def main(args: argparse.Namespace) -> int:
     from serverquant.cli import show
+    from serverquant.quantization.estimate import GainWarning
     from serverquant.quantization.ptq import quantize
 
     given = data(args) if args.data else None
-    result = quantize(
-        args.init,
-        args.predict,
-        given,
-        statistics=args.statistics,
-        preset=args.preset or "default",
-        recipe=args.recipe,
-        method=args.method,
-        weights=args.weights,
-        percentile=args.percentile,
-        pair_safe=args.pair_safe,
-        equalization=args.equalization,
-        bias=args.bias,
-        embeddings=args.embeddings,
-        batch=args.batch,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GainWarning)  # it is printed below
+        result = quantize(
+            args.init,
+            args.predict,
+            given,
+            statistics=args.statistics,
+            preset=args.preset or "default",
+            recipe=args.recipe,
+            method=args.method,
+            weights=args.weights,
+            percentile=args.percentile,
+            pair_safe=args.pair_safe,
+            equalization=args.equalization,
+            bias=args.bias,
+            embeddings=args.embeddings,
+            batch=args.batch,
+        )
     result.save(args.output)
     if args.json:
         show.as_json(result.recipe)
@@ -117,4 +121,8 @@ def main(args: argparse.Namespace) -> int:
     print(f"{done['equalized']} equalizations between layers, biases of {len(done['bias'])} layers corrected")
     for reason in floats.values():
         print(f"stays float: {reason}")
+    gain = result.recipe["estimate"]
+    print(f"estimate: {gain['float_us']:g} us float, {gain['int8_us']:g} us int8, for a sample on one core")
+    if gain["warning"]:
+        print(f"warning: {gain['warning']}")
     return 0

@@ -10,7 +10,9 @@
     data            calibration data as batches
     corrections/    equalization of channels, bias correction
     calibrate       runs a float net and keeps the statistics of its blobs
-    emit            the int8 operators of a net
+    affine          what scales and shifts by channel do
+    emit/           the int8 operators of a net, by family
+    estimate        what they gain, from a model of costs
     ptq             all of this in one call: quantize
     compare         two nets, blob by blob
 """

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from serverquant.quantization.corrections import equalization
 from serverquant.quantization.corrections.equalization import DATA_FREE, equalize
 from serverquant.quantization.data import BATCH, repeatable
 from serverquant.quantization.emit import Emitted, emit
+from serverquant.quantization.estimate import GainWarning, estimate
 from serverquant.quantization.net import Net, check_float
 from serverquant.quantization.rewrite import simplify
 from serverquant.quantization.statistics import Statistics
@@ -123,12 +125,12 @@ def quantize(
     of the statistics.
     preset: one of PRESETS. recipe: what an earlier call left, or the path of its file, instead: its settings are taken
     again. method, weights, percentile, pair_safe, equalization, bias, embeddings: override these, see
-    `Settings`.
-    batch: how many samples run at a time. progress: called after each during calibration.
+    `Settings`. batch: how many samples run at a time. progress: called after each during calibration.
 
     The net made runs here and in Caffe2 1.8.1 with the same bytes. What has no int8 form stays float;
-    `recipe["float"]` says why. QuantizationError for a net that is quantized already, without data, with data that
-    makes a blob infinite or NaN, or with a recipe or statistics of another net.
+    `recipe["float"]` says why; a GainWarning is given where a net will hardly gain. QuantizationError for a net that is
+    quantized already, without data, with data that makes a blob infinite or NaN, or with a recipe or statistics of
+    another net.
     """
     given = {"method": method, "weights": weights, "percentile": percentile, "pair_safe": pair_safe}
     given.update(equalization=equalization, bias=bias, embeddings=embeddings)
@@ -203,14 +205,21 @@ def _of_statistics(init: Any, predict: Any, known: Statistics, settings: Setting
 
 def _write(bench: _Bench, whole: str, data: Any, batch: int) -> Result:
     net, known, settings = bench.net, bench.statistics, bench.settings
-    float_nets = net.protos()
-    params_of = lambda name: choose_params(known, name, settings)  # noqa: E731
+    float_nets, floats = net.protos(), list(net.ops)
+
+    def params_of(name: str) -> QParams:
+        return choose_params(known, name, settings)
+
     emitted = emit(net, known, params_of, settings.weights, settings.pair_safe, settings.embeddings)
     if not (emitted.int8 or emitted.tables):
         raise QuantizationError(f'nothing in net "{net.name}" can be quantized: {"; ".join(emitted.stays.values())}')
     made = net.protos(emitted.init_ops)
     moved = bias_correction.correct(settings.bias, float_nets, made, emitted.layers, known, data, batch)
-    return Result(*made, _recipe(bench, whole, moved, emitted), known)
+    recipe = _recipe(bench, whole, moved, emitted)
+    recipe["estimate"] = estimate(floats, net, known, emitted)
+    if recipe["estimate"]["warning"]:
+        warnings.warn(f'net "{net.name}": {recipe["estimate"]["warning"]}', GainWarning, stacklevel=3)
+    return Result(*made, recipe, known)
 
 
 def read_recipe(source: dict[str, Any] | str | os.PathLike[str]) -> dict[str, Any]:

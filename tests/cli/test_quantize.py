@@ -18,7 +18,10 @@ def test_quantize_and_compare(capsys, tmp_path):
     np.save(tmp_path / "x.npy", np.load(IMAGES)["data"][:40])
     out = str(tmp_path / "new" / "out")
     assert main(["quantize", *FLOAT, "--data", f"{tmp_path}/x.npy", "-o", out, "--method", "p99"]) == 0
-    assert "int8 blobs, calibrated on 40 samples" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "int8 blobs, calibrated on 40 samples" in printed
+    assert "us int8, for a sample" in printed
+    assert "warning" not in printed
     assert json.loads(Path(out, "recipe.json").read_text())["settings"]["method"] == "p99"
     assert main(["compare", str(NETS / "digits24"), out, "--data", IMAGES, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -28,6 +31,13 @@ def test_quantize_and_compare(capsys, tmp_path):
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("out")
     assert "/500 (" in last
+
+
+def test_a_net_that_will_not_gain(capsys, recwarn, tmp_path):
+    argv = [str(NETS / "detector" / f) for f in ("init_net.pb", "predict_net.pb", "inputs.npz")]
+    assert main(["quantize", *argv[:2], "--data", argv[2], "-o", str(tmp_path), "--embeddings", "fused4"]) == 0
+    assert "of the time stays float: GenerateProposals (rois)" in capsys.readouterr().out
+    assert not [w for w in recwarn if "stays float" in str(w.message)]
 
 
 def test_calibrate_once(capsys, tmp_path):

@@ -161,6 +161,7 @@ def test_a_declared_int8_form_takes_part(mirror):
     np.testing.assert_array_equal(outputs(result.init, result.predict, **feeds)["m"], feeds["n"])
 
 
+@pytest.mark.filterwarnings("ignore:.*stays float")
 def test_a_declared_form_that_is_missing():
     @serverquant.register("HalfDeclared", int8="Int8NeverRegistered", replace=True)
     def half(x):

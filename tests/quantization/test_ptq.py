@@ -201,6 +201,7 @@ def test_pools(type):
     assert near(ops, {"x": X}, w=W)[3] == f"Int8{type}"
 
 
+@pytest.mark.filterwarnings("ignore:.*stays float")
 def test_operators_of_ones_own_stay_float():
     @serverquant.register("HalveInFloat", replace=True)
     def halve(x):
