@@ -103,6 +103,33 @@ def test_any_batch_runs():
         assert sqnr(case.nets, result, fewer) > case.least - 8
 
 
+def concat_of(relus):
+    """The Int8Concat of two layers, each with a Relu or not, and the parameters of all three."""
+    ops = [conv("x", "h", "w"), op("Relu", "h", "h2"), conv("x", "g", "v"), op("Relu", "g", "g2")]
+    ops = [o for o in ops if o.type == "Conv" or o.input[0] in relus]
+    names = [f"{n}2" if n in relus else n for n in "hg"]
+    ops.append(op("Concat", " ".join(names), "j j_sizes", axis=1))
+    ops.append(op("Slice", "j", "y", starts=[0, 1, 0, 0], ends=[-1] * 4))
+    nets = nets_of(ops, w=families.W, v=random(8, 3, 3, 3, seed=9))
+    result = quantize(*nets, X, preset="fast")
+    assert sqnr(nets, result, {"x": X}) > 30
+    made = next(o for o in result.predict.op if o.type == "Int8Concat")
+    entries = [result.recipe["blobs"][name] for name in (*names, "j")]
+    return made, [(entry["scale"], entry["zero_point"]) for entry in entries]
+
+
+def test_parts_of_a_concat_take_its_parameters():
+    """So that it copies bytes; but a part without negative values would lose half of its range."""
+    for relus in ("", "hg"):
+        made, params = concat_of(relus)
+        assert len(set(params)) == 1
+        assert made.engine == ""
+    made, params = concat_of("h")
+    assert made.engine == "DNNLOWP"
+    assert params[1] == params[2] != params[0]
+    assert params[0][1] == 0
+
+
 def test_layers_that_share_a_bias_have_one_each():
     """int32 biases have the scale of their layer."""
     ops = [conv("x", "h", "w", "b"), conv("h", "y", "v", "b")]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from serverquant.proto import OperatorDef
+from serverquant.qparams import QParams
 from serverquant.quantization.emit.writer import Stays, Writer, copied, emits
-from serverquant.quantization.net import arguments
+from serverquant.quantization.net import arguments, upper_end
 
 
 def same_shapes(w: Writer, op: OperatorDef) -> None:
@@ -30,9 +31,17 @@ def mul(w: Writer, op: OperatorDef) -> None:
     w.write(op, "Int8Mul", [w.as_int8(name).name for name in op.input])
 
 
-@emits("Concat", writes="Int8Concat Int8Quantize")
+def joined(w: Writer, op: OperatorDef, name: str) -> QParams | None:
+    """Those of the whole: a part that nobody else reads is requantized to them in any case. A part that is cut off at 0
+    takes them only if their zero point is 0."""
+    params = w.output(op)[1]
+    source = w.writers.get(name)
+    return params if source is None or upper_end(source) is None or params.zero_point == 0 else None
+
+
+@emits("Concat", writes="Int8Concat Int8Quantize", demands=joined)
 def concat(w: Writer, op: OperatorDef) -> None:
-    """Concat along an axis other than the batch's."""
+    """Concat along an axis other than the batch's; the mobile set's, which copies bytes, where all parameters agree."""
     args = arguments(op)
     copied(args, ("axis",))
     w.some_int8(op)
@@ -44,6 +53,8 @@ def concat(w: Writer, op: OperatorDef) -> None:
     if axis == 0:
         raise Stays("it joins batches")
     w.check(op)
-    parts = [w.as_int8(name).name for name in op.input]
+    parts = [w.as_int8(name) for name in op.input]
+    params = w.output(op)[1]
+    engine = "" if all(part.params == params for part in parts) else None
     split = w.net.unique(f"{op.output[0]}_split")
-    w.write(op, "Int8Concat", parts, order=False, more=[split], axis=axis)
+    w.write(op, "Int8Concat", [part.name for part in parts], order=False, more=[split], engine=engine, axis=axis)

@@ -7,7 +7,7 @@ import numpy as np
 from serverquant.proto import OperatorDef
 from serverquant.qparams import QParams, choose
 from serverquant.quantization.emit.writer import Quantized, Stays, Writer, copied, emits, out_arguments
-from serverquant.quantization.net import arguments, operator
+from serverquant.quantization.net import arguments
 
 # Caffe2's tables of the server set take these parameters alone, and give what stands behind.
 TANH_INPUT, TANH_OUTPUT = QParams(float(np.float32(3 / 127)), 128), QParams(float(np.float32(1 / 127)), 128)
@@ -65,7 +65,7 @@ def swish(w: Writer, op: OperatorDef) -> None:
 
 def _sigmoid(w: Writer, x: Quantized, name: str) -> None:
     """The mobile set's: it takes any parameters, where the server set's table takes SIGMOID_INPUT alone."""
-    w.out.ops.append(operator("Int8Sigmoid", [x.name], [name], **out_arguments(UNIT)))
+    w.add("Int8Sigmoid", [x.name], [name], engine="", **out_arguments(UNIT))
 
 
 def tanh_input(w: Writer, op: OperatorDef, name: str) -> QParams | None:

@@ -22,6 +22,7 @@ WINDOW = ("kernel", "kernels", "kernel_h", "kernel_w", "stride", "strides", "str
 PADS = ("pad", "pads", "pad_t", "pad_l", "pad_b", "pad_r")
 POOLS = ("MaxPool", "AveragePool")
 IMAGES = ("Conv", *POOLS, "SpatialBN", "AffineChannel", "GroupNorm", "ChannelShuffle", "ResizeNearest")
+PASS_ON = ("MaxPool", "ChannelShuffle", "ResizeNearest")  # what they write has the parameters of what they read
 DECLARED = "(declared)"  # stands for types whose schema names their int8 form
 IGNORED = ("order", "use_cudnn", "cudnn_exhaustive_search", "ws_nbytes_limit", "exhaustive_search")
 
@@ -118,7 +119,7 @@ class Writer:
         self.net, self.statistics, self.params_of = net, statistics, params_of
         self.weight_kind, self.pair_safe, self.embeddings = weight_kind, pair_safe, embeddings
         self.out = Emitted()
-        self.readers = net.readers()
+        self.readers, self.writers = net.readers(), net.writers()
         self.int8: dict[str, Quantized] = {}  # float blob -> its int8 form
         self.floats = {*net.inputs, *net.captured}  # blobs that exist as float
         self.flattens: dict[str, OperatorDef] = {}  # blob -> the Flatten that would make its float form
@@ -267,8 +268,7 @@ class Writer:
 
     def check_output(self, op: OperatorDef, fuse: bool = True) -> None:
         """Stays when calibration saw no values of what the operator, its activation included, writes."""
-        after = self.activation(op.output[0]) if fuse else None
-        self.params(after[0].output[0] if after else op.output[0])
+        self.output(op, fuse)
 
     def params(self, name: str) -> QParams:
         if (value := self.net.weight(name)) is not None:
@@ -283,9 +283,12 @@ class Writer:
     def _demanded(self, name: str) -> QParams | None:
         """What the only reader of a blob wants it to have."""
         readers = self.readers.get(name, [])
-        if len(readers) != 1 or name in self.net.kept or readers[0].type not in DEMANDS or readers[0].engine:
+        if len(readers) != 1 or name in self.net.kept or readers[0].engine:
             return None
-        return DEMANDS[readers[0].type](self, readers[0], name)
+        reader = readers[0]
+        if reader.type in PASS_ON:
+            return self._demanded(reader.output[0])
+        return DEMANDS[reader.type](self, reader, name) if reader.type in DEMANDS else None
 
     def new(self, name: str, params: QParams) -> Quantized:
         """The int8 form that the next operator writes."""
@@ -293,9 +296,12 @@ class Writer:
         self.out.params[name], self.out.int8[name] = params, found.name
         return found
 
-    def add(self, type: str, inputs: list[str], outputs: list[str], **args: Any) -> OperatorDef:
-        """An int8 operator, with the engine that the runtime has it in."""
-        self.out.ops.append(operator(type, inputs, outputs, engine_of(type) or "", **args))
+    def add(
+        self, type: str, inputs: list[str], outputs: list[str], engine: str | None = None, **args: Any
+    ) -> OperatorDef:
+        """An int8 operator, with the engine that the runtime has it in unless one is given."""
+        engine = engine_of(type) or "" if engine is None else engine
+        self.out.ops.append(operator(type, inputs, outputs, engine, **args))
         return self.out.ops[-1]
 
     def requantized(self, x: Quantized, params: QParams) -> str:
@@ -325,16 +331,16 @@ class Writer:
         top = upper_end(readers[0])
         return None if top is None else (readers[0], top)
 
-    def output(self, op: OperatorDef, fuse: bool = True) -> tuple[str, QParams, str]:
-        """(blob, parameters, "Relu" or "") that the int8 form of op writes, its activation included."""
+    def output(self, op: OperatorDef, fuse: bool = True) -> tuple[str, QParams, OperatorDef | None]:
+        """(blob, parameters) that the int8 form of op writes, and the activation behind it that is part of it."""
         name = op.output[0]
         found = self.activation(name) if fuse else None
         if found is None:
-            return name, self.params(name), ""
+            return name, self.params(name), None
         after, top = found
         params = self.params(after.output[0])
-        self.done.add(id(after))
-        return after.output[0], choose(0.0, min(params.max, top)), "Relu"  # which `relu_params` leaves alone
+        # choose(0, ...) is what an operator with Relu in its type leaves alone
+        return after.output[0], choose(0.0, min(params.max, top)), after
 
     def write(
         self,
@@ -350,8 +356,10 @@ class Writer:
         same: its output's zero point is 0. order: whether it has an argument of that name. more: outputs."""
         if order:
             args["order"] = self.layout(op.output[0])
-        name, params, relu = self.output(op, fuse)
-        type += relu if engine_of(type + relu) == engine_of(type) else ""
+        name, params, after = self.output(op, fuse)
+        if after is not None:
+            self.done.add(id(after))
+            type += "Relu" if engine_of(f"{type}Relu") == engine_of(type) else ""
         made = self.new(name, params).name
         self.out.quantized[name] = type
         return self.add(type, inputs, [made, *more], **out_arguments(params), **args)
