@@ -57,6 +57,15 @@ X = families.X
         (image(op("Mul", "h a", "i"), wants="", a=random(6, 6)), "its constant has other than one value"),
         (image(op("Sub", "h h", "i"), wants=""), "it subtracts blobs"),
         (
+            image(op("ConvTranspose", "h t", "i", kernel=1, group=2), wants="", t=random(8, 4, 1, 1)),
+            "it has groups",
+        ),
+        (
+            image(op("ConvTranspose", "h t", "j", kernel=1), op("Clip", "j", "i", min=0.0, max=1e-4), wants="",
+                  t=random(8, 8, 1, 1)),
+            "its output is too small for the multiplier",
+        ),
+        (
             image(op("ReduceMean", "h", "j", axes=[2, 3], keepdims=1), op("Mul", "h j", "i"), wants=""),
             "it reads other than blobs of one shape",
         ),

@@ -1,4 +1,4 @@
-"""Conv and FC with constant weights: always int8, whatever they read."""
+"""Conv, ConvTranspose and FC with constant weights: always int8, whatever they read."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from serverquant.proto import OperatorDef
 from serverquant.quantization.emit.writer import PADS, WINDOW, Layer, Quantized, Stays, Writer, copied, emits
 from serverquant.quantization.net import arguments
 
+TRANSPOSED_ARGS = (*WINDOW, *PADS, "adj", "adjs", "adj_h", "adj_w")
 CONV_ARGS = (*WINDOW, *PADS, "dilation", "dilations", "dilation_h", "dilation_w", "group")
 
 
@@ -29,6 +30,24 @@ def conv(w: Writer, op: OperatorDef) -> None:
     bias = w.bias(op, len(value), _product(x.params.scale, scale))
     made = w.write(op, "Int8Conv", [x.name, weight, bias], **args)
     _remember(w, Layer(op, made, value, nchw=w.order == "NCHW", turned=turned is not value))
+
+
+@emits("ConvTranspose", writes="Int8ConvTranspose Int8Quantize")
+def conv_transpose(w: Writer, op: OperatorDef) -> None:
+    """ConvTranspose of images in one group, as the mobile set's, with its weights inputs, kernel, outputs."""
+    value, args = w.constant(op), copied(arguments(op), (*TRANSPOSED_ARGS, "group"))
+    if value.ndim != 4 or args.pop("group", 1) != 1:
+        raise Stays("it has groups, or other than two dimensions")
+    turned = value.transpose(0, 2, 3, 1) if w.order == "NCHW" else value
+    w.params(op.input[0])
+    after = w.output(op)[1]
+    sx = w.int8[op.input[0]].params.scale if op.input[0] in w.int8 else w.params(op.input[0]).scale
+    weight, scale = w.weight(op.input[1], turned)
+    if _product(sx, scale) >= after.scale:
+        raise Stays("its output is too small for the multiplier, which must be below 1")
+    x = w.as_int8(op.input[0])
+    bias = w.bias(op, turned.shape[-1], _product(x.params.scale, scale))
+    w.write(op, "Int8ConvTranspose", [x.name, weight, bias], **args)
 
 
 def _dilated(args: dict[str, Any]) -> bool:
