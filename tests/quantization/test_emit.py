@@ -14,7 +14,7 @@ from serverquant._base.errors import ArgumentError
 from serverquant.qparams import QParams, dequantize
 from serverquant.qparams import quantize as quantize_values
 from serverquant.quantization.compare import Difference
-from serverquant.quantization.emit import writer
+from serverquant.quantization.emit import forms
 from serverquant.quantization.ptq import quantize
 
 f32 = np.float32
@@ -88,12 +88,12 @@ def test_a_function_that_ends_the_net_stays_float():
 
 def test_the_runtime_is_asked(monkeypatch):
     """What it lacks stays float."""
-    found = writer.registry.operator_class
+    found = forms.registry.operator_class
 
     def without_bn(type, engine=""):
         return None if type.startswith("Int8SpatialBN") else found(type, engine)
 
-    monkeypatch.setattr(writer.registry, "operator_class", without_bn)
+    monkeypatch.setattr(forms.registry, "operator_class", without_bn)
     case = families.CASES["spatial_bn"]
     result = quantize(*case.nets, case.feeds)
     assert result.recipe["float"]["i"] == "SpatialBN: the runtime has no Int8SpatialBN"

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from importlib import import_module
 
 from serverquant.qparams import QParams
-from serverquant.quantization.emit.writer import Emitted, Layer, Writer
+from serverquant.quantization.emit.forms import Emitted, Layer
+from serverquant.quantization.emit.writer import Writer
 from serverquant.quantization.net import Net
 from serverquant.quantization.statistics import Statistics
 

@@ -6,8 +6,9 @@ import numpy as np
 
 from serverquant.proto import OperatorDef
 from serverquant.quantization.affine import EPSILON, NORMS, add_norm, affine_of
+from serverquant.quantization.emit.forms import Stays, emits
 from serverquant.quantization.emit.joins import add, mul
-from serverquant.quantization.emit.writer import Stays, Writer, copied, emits
+from serverquant.quantization.emit.writer import Writer, copied
 from serverquant.quantization.net import arguments
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from serverquant.proto import OperatorDef
-from serverquant.quantization.emit.writer import DECLARED, Writer, emits, out_arguments
+from serverquant.quantization.emit.forms import DECLARED, emits
+from serverquant.quantization.emit.writer import Writer, out_arguments
 from serverquant.quantization.net import arguments
 from serverquant.runtime import registry
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from serverquant.predictor import Predictor
 from serverquant.proto import NetDef, OperatorDef
+from serverquant.quantization.emit.forms import Stays, emits
 from serverquant.quantization.emit.shapes import gather
-from serverquant.quantization.emit.writer import Stays, Writer, emits
+from serverquant.quantization.emit.writer import Writer
 from serverquant.quantization.net import operator
 
 BITS = {"fused8": 8, "fused4": 4}

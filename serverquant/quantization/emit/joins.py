@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from serverquant.proto import OperatorDef
 from serverquant.qparams import QParams
-from serverquant.quantization.emit.writer import Stays, Writer, copied, emits
+from serverquant.quantization.emit.forms import Stays, emits
+from serverquant.quantization.emit.writer import Writer, copied
 from serverquant.quantization.net import arguments, upper_end
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from serverquant.proto import OperatorDef
-from serverquant.quantization.emit.writer import PADS, WINDOW, Layer, Quantized, Stays, Writer, copied, emits
+from serverquant.quantization.emit.forms import Layer, Quantized, Stays, emits
+from serverquant.quantization.emit.writer import PADS, WINDOW, Writer, copied
 from serverquant.quantization.net import arguments
 
 TRANSPOSED_ARGS = (*WINDOW, *PADS, "adj", "adjs", "adj_h", "adj_w")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from serverquant.proto import OperatorDef
 from serverquant.qparams import QParams, choose
+from serverquant.quantization.emit.forms import emits
 from serverquant.quantization.emit.unary import SIGMOID_INPUT
-from serverquant.quantization.emit.writer import Writer, copied, emits, out_arguments
+from serverquant.quantization.emit.writer import Writer, copied, out_arguments
 from serverquant.quantization.net import arguments
 
 # What Caffe2 takes the gates to have: the range of its sigmoid's table, which holds that of tanh.

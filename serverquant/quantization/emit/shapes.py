@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from serverquant.proto import OperatorDef
-from serverquant.quantization.emit.writer import Quantized, Stays, Writer, copied, emits
+from serverquant.quantization.emit.forms import Quantized, Stays, emits
+from serverquant.quantization.emit.writer import Writer, copied
 from serverquant.quantization.net import arguments
 
 

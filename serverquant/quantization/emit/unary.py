@@ -6,7 +6,8 @@ import numpy as np
 
 from serverquant.proto import OperatorDef
 from serverquant.qparams import QParams, choose
-from serverquant.quantization.emit.writer import Quantized, Stays, Writer, copied, emits, out_arguments
+from serverquant.quantization.emit.forms import Quantized, Stays, emits
+from serverquant.quantization.emit.writer import Writer, copied, out_arguments
 from serverquant.quantization.net import arguments
 
 # Caffe2's tables of the server set take these parameters alone, and give what stands behind.

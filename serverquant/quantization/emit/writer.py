@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,98 +11,29 @@ from serverquant._base.errors import QuantizationError
 from serverquant.proto import OperatorDef
 from serverquant.proto.args import Arguments
 from serverquant.qparams import QParams, choose, quantize, quantize_bias
+from serverquant.quantization.emit.forms import (
+    DECLARED,
+    DEMANDS,
+    MAKERS,
+    WRITES,
+    Emitted,
+    Maker,
+    Quantized,
+    Stays,
+    engine_of,
+)
 from serverquant.quantization.emit.weights import weight_params, widened
 from serverquant.quantization.net import Net, arguments, operator, upper_end
 from serverquant.quantization.statistics import Statistics
 from serverquant.runtime import registry
 
-ENGINE = "DNNLOWP"
 WINDOW = ("kernel", "kernels", "kernel_h", "kernel_w", "stride", "strides", "stride_h", "stride_w")
 PADS = ("pad", "pads", "pad_t", "pad_l", "pad_b", "pad_r")
 POOLS = ("MaxPool", "AveragePool")
-IMAGES = ("Conv", *POOLS, "SpatialBN", "AffineChannel", "GroupNorm", "ChannelShuffle", "ResizeNearest")
+IMAGES = ("Conv", *POOLS, "SpatialBN", "AffineChannel", "GroupNorm", "ChannelShuffle", "ResizeNearest",
+          "ConvTranspose", "RoIAlign")  # fmt: skip
 PASS_ON = ("MaxPool", "ChannelShuffle", "ResizeNearest")  # what they write has the parameters of what they read
-DECLARED = "(declared)"  # stands for types whose schema names their int8 form
 IGNORED = ("order", "use_cudnn", "cudnn_exhaustive_search", "ws_nbytes_limit", "exhaustive_search")
-
-
-class Stays(Exception):
-    """Why an operator stays float."""
-
-
-@dataclass
-class Quantized:
-    """An int8 blob. unflat: (C, H, W) when it stands for a flattened image but is stored N, H, W, C."""
-
-    name: str
-    params: QParams
-    unflat: tuple[int, ...] | None = None
-
-
-@dataclass
-class Layer:
-    """A Conv or FC in both forms. op: the float one. made: the int8 one, with its weight and bias as inputs 1 and 2.
-    exact: the float weight. image: (C, H, W) when it is an FC whose columns were turned to H, W, C. nchw: it is a Conv
-    of that order. turned: to NHWC, weight and all."""
-
-    op: OperatorDef
-    made: OperatorDef
-    exact: np.ndarray
-    image: tuple[int, ...] | None = None
-    nchw: bool = False
-    turned: bool = False
-
-    def restored(self, weight: np.ndarray) -> np.ndarray:
-        """A weight as the int8 form stores it, in the layout of the float one."""
-        if self.image:
-            c, height, width = self.image
-            return weight.reshape(-1, height, width, c).transpose(0, 3, 1, 2).reshape(self.exact.shape)
-        return weight.transpose(0, 3, 1, 2) if self.turned else weight.reshape(self.exact.shape)
-
-
-@dataclass
-class Emitted:
-    """ops: of the net. init_ops: fills of the int8 weights. layers: in the order of the net. By float blob: params and
-    int8, the parameters and the name of its int8 form; quantized, the int8 type that writes it; stays, why the operator
-    that writes it stays float. tables: by fused table what it was made of."""
-
-    ops: list[OperatorDef] = field(default_factory=list)
-    init_ops: list[OperatorDef] = field(default_factory=list)
-    layers: list[Layer] = field(default_factory=list)
-    params: dict[str, QParams] = field(default_factory=dict)
-    int8: dict[str, str] = field(default_factory=dict)
-    stays: dict[str, str] = field(default_factory=dict)
-    quantized: dict[str, str] = field(default_factory=dict)
-    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-
-Maker = Callable[["Writer", OperatorDef], None]
-Demand = Callable[["Writer", OperatorDef, str], "QParams | None"]
-MAKERS: dict[str, Maker] = {}
-WRITES: dict[str, tuple[str, ...]] = {}
-DEMANDS: dict[str, Demand] = {}
-
-
-def emits(*types: str, writes: str, demands: Demand | None = None) -> Callable[[Maker], Maker]:
-    """Decorator: the function that writes the int8 form of operators of these float types, or raises Stays.
-
-    writes: the int8 types that it needs, separated by blanks. demands: the parameters that the int8 form reads one of
-    its blobs with, whatever the blob's range is; None where it takes any.
-    """
-
-    def add(make: Maker) -> Maker:
-        MAKERS.update(dict.fromkeys(types, make))
-        WRITES.update(dict.fromkeys(types, tuple(writes.split())))
-        if demands is not None:
-            DEMANDS.update(dict.fromkeys(types, demands))
-        return make
-
-    return add
-
-
-def engine_of(type: str) -> str | None:
-    """The engine that int8 operators of this type are written with; None when the runtime has none."""
-    return next((engine for engine in (ENGINE, "") if registry.operator_class(type, engine) is not None), None)
 
 
 class Writer:
