@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,21 +39,35 @@ class Predictor:
 
     inputs, outputs: names of the blobs that a call takes and gives.
 
+    init: any source of a NetDef; or the weights themselves, a mapping of name to array; or None.
     keep_blobs: inner blobs stay after a call, for `fetch`. Without it they share memory, and what no output needs is
     not computed (docs/nets.md).
     keep_weights: with False, weights that are packed for their operators exist in that form alone (`fetch` unpacks),
     and those that the net does not read are gone.
+    watched: names of inner blobs that an attached `observe.Watcher` is to see when they are written; without them it
+    sees what is left after fusions.
     """
 
-    def __init__(self, init: Any, predict: Any, *, keep_blobs: bool = False, keep_weights: bool = True):
-        self._keep_blobs = keep_blobs
+    def __init__(
+        self,
+        init: Any,
+        predict: Any,
+        *,
+        keep_blobs: bool = False,
+        keep_weights: bool = True,
+        watched: Collection[str] = (),
+    ):
+        self._keep_blobs, self._watched = keep_blobs, watched
         self._folded = Folded()
         self._creating = threading.Lock()
         self._nets: weakref.WeakSet[SimpleNet] = weakref.WeakSet()
         self._observers: list[Observer] = []
         self._weights = Workspace()
         self._packers: list[tuple[Any, list[Blob]]] = []
-        if init is not None:
+        if isinstance(init, Mapping):
+            for name, value in init.items():
+                self._weights.create(name).feed(value)
+        elif init is not None:
             self._make_weights(read_net(init))
         self._file: NetFile = read_net(predict)
         proto = self._file.net
@@ -135,7 +149,8 @@ class Predictor:
         if self._keep_blobs:
             return (kind if threaded else SimpleNet)(self._file, space, True)
         planned = PlannedDagNet if threaded else PlannedNet
-        return planned(self._file, space, True, self.outputs, self._weights.names(), self._folded)
+        names = self._weights.names()
+        return planned(self._file, space, True, self.outputs, names, self._folded, self._watched)
 
     @property
     def net(self) -> SimpleNet:

@@ -425,6 +425,25 @@ cdef class Plan:
                 status = SQ_OK
                 i += 1
 
+    def run_watched(self, list watchers) -> np.ndarray:
+        """Run the steps one after the other, each followed by `wrote(operator, output blobs)` of the watchers; stamps as
+        `run_stamped` gives them."""
+        cdef int64_t[:, ::1] stamps = np.zeros((self.n_steps + 1, 3), np.int64)
+        cdef int i, status
+        cdef unsigned fp
+        for i in range(self.n_steps):
+            stamps[i, 0] = sq_now()
+            with nogil:
+                fp = sq_fp_default()
+                status = turn(self, i)
+                sq_fp_restore(fp)
+            if status != SQ_OK or self.steps[i].run == NULL:
+                self._python_turn(i, status)
+            stamps[i, 1] = sq_now()
+            for watcher in watchers:
+                watcher.wrote(self.operators[i], self._steps[i][3])
+        return np.asarray(stamps)[:self.n_steps]
+
     def run_timed(self) -> list:
         """Run all steps; nanoseconds of each."""
         return [int(end - begin) for begin, end, _ in self.run_stamped()]

@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from serverquant.blobs import dtypes
+from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import EMPTY, INT8, TENSOR, Spec
 from serverquant.runtime._plan import Plan
+from serverquant.runtime.operator import Operator
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,15 @@ class Observer(Protocol):
     """What `attach` takes: told of every run once it is over. parts: (plan, its stamps), see Plan.run_stamped."""
 
     def ran(self, net: Any, begin: int, end: int, parts: list[tuple[Plan, Any]]) -> None: ...
+
+
+class Watcher(Observer, Protocol):
+    """An observer that also sees what each operator wrote, right after it ran. The net then runs on the caller's
+    thread, operator by operator; kernels use their threads."""
+
+    def wrote(self, operator: Operator, blobs: list[Blob]) -> None:
+        """blobs: the operator's outputs, in order. In a planned net their memory is soon used again, and they have the
+        names of places: `operator.outputs` has those of the net. An exception ends the run."""
 
 
 class Profile:

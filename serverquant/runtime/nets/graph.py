@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from serverquant.blobs._blob import Blob
@@ -44,7 +44,8 @@ class Node:
 
 @dataclass
 class Graph:
-    """Nodes in the order in which they run, and the values that have to be there after a run."""
+    """Nodes in the order in which they run. results: the values that have to be computed under their own names, because
+    they are kept after a run or watched while it goes on."""
 
     nodes: list[Node]
     results: set[Value]
@@ -58,9 +59,11 @@ class Graph:
         return found
 
 
-def graph_of(operators: list[Operator], results: set[str], constants: set[str]) -> Graph:
+def graph_of(
+    operators: list[Operator], results: set[str], constants: set[str], watched: Collection[str] = ()
+) -> Graph:
     """The graph of operators in order. results: names whose last value has to be there after a run. constants: names of
-    blobs that nobody but the net writes."""
+    blobs that nobody but the net writes. watched: names of which an observer sees each value when it is written."""
     kept = results | set(read_first(operators))
     kept |= {name for operator in operators if operator.named_inputs for name in operator.inputs}
     current: dict[str, Value] = {}
@@ -76,7 +79,8 @@ def graph_of(operators: list[Operator], results: set[str], constants: set[str]) 
         current.update((value.name, value) for value in node.outputs)
         nodes.append(node)
     made = {value for node in nodes for value in node.outputs}
-    return Graph(nodes, {value for value in current.values() if value.kept and value in made})
+    results_made = {value for value in current.values() if value.kept and value in made}
+    return Graph(nodes, results_made | {value for value in made if value.name in watched})
 
 
 def read_first(operators: list[Operator]) -> Iterator[str]:

@@ -29,7 +29,8 @@ class Folded:
         written_over = {value.over for node in graph.nodes for value in node.outputs}
         left = []
         for node in graph.nodes:
-            if not (foldable(node) and written_over.isdisjoint(node.outputs) and self._compute(node)):
+            needed = written_over | graph.results
+            if not (foldable(node) and needed.isdisjoint(node.outputs) and self._compute(node)):
                 left.append(node)
         graph.nodes = left
 

@@ -7,7 +7,7 @@ free place of the best size; or a new one. Places are found at the first plan, b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from serverquant.blobs import dtypes
@@ -26,7 +26,8 @@ class PlannedNet(SimpleNet):
     """A net that keeps only its outputs: those given, else the NetDef's external outputs, else what no operator reads.
 
     constants: names of blobs that nobody else writes, weights for example. folded: where constants that were computed
-    ahead are found and put.
+    ahead are found and put. watched: names of inner blobs that an observer sees when they are written
+    (`observe.Watcher`): they are neither left out nor fused away, but their memory is shared like that of others.
     """
 
     def __init__(
@@ -37,8 +38,9 @@ class PlannedNet(SimpleNet):
         outputs: Iterable[str] = (),
         constants: Iterable[str] = (),
         folded: Folded | None = None,
+        watched: Collection[str] = (),
     ):
-        self._results, self._constants = set(outputs), set(constants)
+        self._results, self._constants, self._watched = set(outputs), set(constants), watched
         self._folded = folded or Folded()
         super().__init__(source, store, fix_defects)
 
@@ -48,7 +50,7 @@ class PlannedNet(SimpleNet):
             super()._prepare()
             return
         results = self._results or set(self.external_outputs) or unread(self.operators)
-        graph = graph_of(self.operators, results, self._constants)
+        graph = graph_of(self.operators, results, self._constants, self._watched)
         self._bind_constants(graph)
         self._folded.fold(graph)
         for change in PASSES:

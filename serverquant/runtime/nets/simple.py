@@ -187,14 +187,15 @@ class SimpleNet:
     def _run_observed(self) -> None:
         parts = []
         with self._lock:
+            observers = list(self._observers)
+            watchers = [observer for observer in observers if hasattr(observer, "wrote")]
             begin = time.monotonic_ns()
             cache = self._first
             while cache is not None:
                 plan = cache.fitting()
-                parts.append((plan, plan.run_stamped()))
+                parts.append((plan, plan.run_watched(watchers) if watchers else plan.run_stamped()))
                 cache = plan.next
             end = time.monotonic_ns()
-            observers = list(self._observers)
         for observer in observers:
             observer.ran(self, begin, end, parts)
 
