@@ -13,7 +13,7 @@ from serverquant._base.errors import ArgumentError, NetError, ParseError, Server
 from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import INT8, OBJECT, TENSOR, Spec
-from serverquant.blobs.store import closest
+from serverquant.blobs.store import Int8, closest
 from serverquant.proto.wire import NetFile, read_net
 from serverquant.runtime.infer import Inferred, known_blobs, walk
 from serverquant.runtime.nets import net_class
@@ -111,6 +111,12 @@ class Predictor:
     def fetch(self, name: str) -> Any:
         """The value of an inner blob (or a weight) as the calling thread's last run left it."""
         return self._context()[0].fetch(name)
+
+    def view(self, name: str) -> Any:
+        """The same over the blob's own memory: good until the next run, that of a weight as long as it is held."""
+        blob = self._context()[0].get(name)
+        value = blob.view()
+        return Int8(value, blob.scale, blob.zero_point) if blob.kind == INT8 else value
 
     def _feeds(self, arrays: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
         if len(arrays) == 1 and isinstance(arrays[0], dict):

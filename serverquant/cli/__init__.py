@@ -21,6 +21,7 @@ VERBS = (
     "verify",
     "bench",
     "calibrate",
+    "hist",
     "quantize",
     "compare",
     "ops",

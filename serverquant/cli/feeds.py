@@ -6,15 +6,16 @@ import argparse
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from serverquant._base.errors import ArgumentError, MachineError
+from serverquant._base.errors import ArgumentError
 from serverquant.blobs import dtypes
 from serverquant.blobs.store import Int8, closest
+from serverquant.quantization.images import ImageRule
 
 _DTYPES = {str(dtype): dtype for number, dtype in dtypes.NUMPY.items() if number != dtypes.STRING}
 _SPEC_KEYS = (
@@ -33,43 +34,6 @@ _SPEC_KEYS = (
     "layout",
     "color",
 )
-
-
-@dataclass(frozen=True)
-class ImageRule:
-    """How pixels (0 to 255) become an input: (pixel * scale - mean) / std, by channel.
-
-    size: (height, width) to resize to; None keeps the image's. layout: NCHW or NHWC. color: rgb, bgr or gray.
-    """
-
-    size: tuple[int, int] | None = None
-    mean: tuple[float, ...] = (0.0,)
-    std: tuple[float, ...] = (1.0,)
-    scale: float = 1.0
-    layout: str = "NCHW"
-    color: str = "rgb"
-
-    def read(self, path: Path) -> np.ndarray:
-        """float32 [1, C, H, W] or [1, H, W, C]."""
-        try:
-            from PIL import Image, UnidentifiedImageError
-        except ImportError as error:
-            raise MachineError("reading images needs pillow: pip install 'serverquant[cli]'") from error
-        try:
-            with Image.open(path) as opened:
-                image = opened.convert("L" if self.color == "gray" else "RGB")
-        except UnidentifiedImageError as error:
-            raise ArgumentError(f"{path} is not an image that pillow reads, nor .npy, .npz or .json") from error
-        if self.size:
-            image = image.resize((self.size[1], self.size[0]), Image.Resampling.BILINEAR)
-        pixels = np.asarray(image, np.float32).reshape(image.height, image.width, -1)
-        if self.color == "bgr":
-            pixels = pixels[:, :, ::-1]
-        for name, values in (("mean", self.mean), ("std", self.std)):
-            if len(values) not in (1, pixels.shape[2]):
-                raise ArgumentError(f"{name} has {len(values)} values for {pixels.shape[2]} channels")
-        pixels = (pixels * np.float32(self.scale) - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
-        return np.ascontiguousarray(pixels.transpose(2, 0, 1) if self.layout == "NCHW" else pixels)[None]
 
 
 # ---- command line ------------------------------------------------------------------------------------------------

@@ -6,12 +6,8 @@ serverquant quantize init_net.pb predict_net.pb --data images.npz -o out
 from __future__ import annotations
 
 import argparse
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from serverquant._base.errors import ArgumentError
 
@@ -19,16 +15,17 @@ from serverquant._base.errors import ArgumentError
 def arguments(parser: argparse.ArgumentParser) -> None:
     from serverquant.qparams import KINDS
     from serverquant.quantization.corrections import bias, equalization
-    from serverquant.quantization.ptq import EMBEDDINGS, PRESETS
+    from serverquant.quantization.ptq import EMBEDDINGS, METHODS, PRESETS
 
     parser.add_argument("init", metavar="INIT_NET")
     parser.add_argument("predict", metavar="PREDICT_NET")
     data_arguments(parser, required=False)
+    parser.set_defaults(batch=None)
     parser.add_argument("--statistics", metavar="FILE", help="what `serverquant calibrate` wrote, instead of --data")
     parser.add_argument("-o", "--output", required=True, metavar="FOLDER", help="made when missing")
     parser.add_argument("--preset", choices=tuple(PRESETS), help="settings to start from (default: default)")
     parser.add_argument("--recipe", metavar="FILE", help="recipe.json of the same net: its settings again")
-    parser.add_argument("--method", choices=(*KINDS, "percentile"), help="ranges of activations")
+    parser.add_argument("--method", choices=METHODS, help="ranges of activations")
     parser.add_argument("--percentile", type=float, help="share kept by that method (default 99.99)")
     parser.add_argument("--weights", choices=KINDS, help="ranges of weights")
     parser.add_argument(
@@ -51,50 +48,31 @@ def data_arguments(parser: argparse.ArgumentParser, required: bool = True) -> No
     parser.add_argument(
         "--data", required=required, metavar="FILE", help=".npz or .npy of input arrays, or a folder of images"
     )
-    parser.add_argument("--batch", type=int, default=16, help="samples that run at a time (default 16)")
+    parser.add_argument("--batch", type=int, default=16, help="samples that run at a time (default: by their size)")
     parser.add_argument("--threads", type=int, help="threads of the kernels (default: the CPUs at hand)")
     feeds.image_arguments(parser.add_argument_group("images"))
 
 
-class Images:
-    """The images of files, prepared by a rule, read anew whenever they are gone through."""
-
-    def __init__(self, files: list[Path], rule: Any):
-        self._files, self._rule = files, rule
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        from serverquant.cli import feeds
-
-        for file in self._files:
-            yield np.asarray(feeds.read_file(str(file), self._rule))
-
-
 def data(args: argparse.Namespace) -> Any:
-    """Calibration data of the options: a file's path, or the images of a folder one by one."""
+    """Calibration data of the options: a file's path, or the images of a folder."""
     from serverquant._base import _threads
     from serverquant.cli import feeds
+    from serverquant.quantization.images import Images
 
-    if args.batch < 1:
+    if args.batch is not None and args.batch < 1:
         raise ArgumentError(f"--batch {args.batch}: it must be 1 or more")
     if args.threads is not None:
         _threads.set_num_threads(args.threads)
     path = Path(args.data)
-    if not path.is_dir():
-        return path
-    files = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
-    if not files:
-        raise ArgumentError(f"{path} has no files")
-    return Images(files, feeds.image_rule(args))
+    return Images(path, feeds.image_rule(args)) if path.is_dir() else path
 
 
 def main(args: argparse.Namespace) -> int:
     from serverquant.cli import show
-    from serverquant.quantization.estimate import GainWarning
     from serverquant.quantization.ptq import quantize
 
     given = data(args) if args.data else None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GainWarning)  # it is printed below
+    with show.warnings_as_lines("quantize"), show.progress("calibrating", None) as advance:
         result = quantize(
             args.init,
             args.predict,
@@ -110,6 +88,7 @@ def main(args: argparse.Namespace) -> int:
             bias=args.bias,
             embeddings=args.embeddings,
             batch=args.batch,
+            progress=advance,
         )
     result.save(args.output)
     if args.json:
@@ -123,6 +102,4 @@ def main(args: argparse.Namespace) -> int:
         print(f"stays float: {reason}")
     gain = result.recipe["estimate"]
     print(f"estimate: {gain['float_us']:g} us float, {gain['int8_us']:g} us int8, for a sample on one core")
-    if gain["warning"]:
-        print(f"warning: {gain['warning']}")
     return 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -51,16 +52,28 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
+class Advance(Protocol):
+    def __call__(self, done: int | None = None, total: int | None = None) -> None: ...
+
+
 @contextlib.contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """A bar on stderr while a person waits there; gives the function to call after each of `total` parts."""
+def progress(what: str, total: int | None = None) -> Iterator[Advance]:
+    """A bar on stderr while a person waits there, with the time left as soon as two parts are done. Gives the function
+    to call after each of `total` parts; or with how many are done, and how many there are, where that is known."""
     bar = _rich_bar() if sys.stderr.isatty() else None
     if bar is None:
-        yield lambda: None
+        yield lambda done=None, total=None: None
         return
     with bar:
         task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)
+
+        def advance(done: int | None = None, total: int | None = None) -> None:
+            if done is None:
+                bar.advance(task)
+            else:
+                bar.update(task, completed=done, total=total)
+
+        yield advance
 
 
 def _rich_bar() -> Any:
@@ -70,6 +83,18 @@ def _rich_bar() -> Any:
     except ImportError:
         return None
     return Progress(console=Console(stderr=True), transient=True)
+
+
+@contextlib.contextmanager
+def warnings_as_lines(verb: str) -> Iterator[None]:
+    """What is doubtful as one line each on stderr, without the place in the code."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        try:
+            yield
+        finally:
+            for text in dict.fromkeys(str(warning.message) for warning in caught):
+                print(f"serverquant {verb}: warning: {text}", file=sys.stderr)
 
 
 def amount(number: float, unit: str = "") -> str:

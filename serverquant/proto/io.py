@@ -77,11 +77,16 @@ def save(message: Any, path: str | os.PathLike[str], *, text: bool | None = None
     """
     if text is None:
         text = _suffix(path) in _TEXT_SUFFIXES
+    replace_file(path, to_text(message).encode() if text else serialized(message))
+
+
+def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file whole or not at all: what was there stays until the new one is complete."""
     target = os.path.realpath(path)
     part = f"{target}.{os.getpid()}.part"
     try:
         with open(part, "wb") as file:
-            file.write(to_text(message).encode() if text else serialized(message))
+            file.write(data)
         os.replace(part, target)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -8,7 +8,6 @@ from serverquant._base cimport _isa
 
 cdef extern from "histogram.h" nogil:
     void sq_count(const float* x, Py_ssize_t n, float lo, float width, int32_t bins, int64_t* counts)
-    void sq_count_aligned(const float* x, Py_ssize_t n, double factor, int64_t first, int64_t* counts)
 
 cdef extern from "search.h" nogil:
     ctypedef struct sq_search:
@@ -43,13 +42,6 @@ def count_native(const float[::1] x, float lo, float width, int64_t[::1] counts)
     if x.shape[0]:
         with nogil:
             sq_count(&x[0], x.shape[0], lo, width, <int32_t>counts.shape[0], &counts[0])
-
-
-def count_aligned_native(const float[::1] x, double factor, int64_t first, int64_t[::1] counts):
-    """Add to counts[floor(x * factor) - first], which the caller has made sure exists for all values."""
-    if x.shape[0]:
-        with nogil:
-            sq_count_aligned(&x[0], x.shape[0], factor, first, &counts[0])
 
 
 def search_norm(

@@ -15,13 +15,4 @@ static void sq_count(const float *x, ptrdiff_t n, float lo, float width, int32_t
     }
 }
 
-/* Add to counts[floor(x * factor) - first], exactly: factor is a power of two, and a double holds every such product. */
-static void sq_count_aligned(const float *x, ptrdiff_t n, double factor, int64_t first, int64_t *counts) {
-    for (ptrdiff_t i = 0; i < n; i++) {
-        const double place = (double)x[i] * factor;
-        const int64_t toward_zero = (int64_t)place; /* floor() is a call where the compiler may not assume SSE4.1 */
-        counts[toward_zero - (place < (double)toward_zero) - first]++;
-    }
-}
-
 #endif

@@ -38,6 +38,27 @@ class Histogram(NamedTuple):
         with np.errstate(over="ignore"):
             return (self.hi - self.lo) / np.float32(self.counts.size)
 
+    def cumulative(self) -> tuple[np.ndarray, np.ndarray]:
+        """(borders of the bins, share of the values below each), float64: values are taken as spread evenly in a
+        bin."""
+        borders = np.linspace(float(self.lo), float(self.hi), self.counts.size + 1)
+        below = np.concatenate(([0], np.cumsum(self.counts))) / max(1, int(self.counts.sum()))
+        return borders, below
+
+    def quantile(self, share: float) -> float:
+        """The value that this share of all, 0 to 1, lies below."""
+        borders, below = self.cumulative()
+        i = min(max(int(np.searchsorted(below, share)), 1), self.counts.size)
+        inside = (share - below[i - 1]) / (below[i] - below[i - 1]) if below[i] > below[i - 1] else 0.0
+        return float(borders[i - 1] + min(max(inside, 0.0), 1.0) * (borders[i] - borders[i - 1]))
+
+    def distance(self, other: Histogram) -> float:
+        """The largest difference between the shares of values below the same place, 0 to 1 (Kolmogorov, Smirnov)."""
+        (a, below_a), (b, below_b) = self.cumulative(), other.cumulative()
+        places = np.union1d(a, b)
+        shares = (np.interp(places, x, y, left=0.0, right=1.0) for x, y in ((a, below_a), (b, below_b)))
+        return float(np.abs(np.subtract(*shares)).max())
+
     def include_zero(self, max_bins: int = MAX_BINS) -> Histogram:
         """With k = ceil(f32(distance / width)) empty bins added in front, or behind, so that 0 lies within.
 

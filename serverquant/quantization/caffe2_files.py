@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from serverquant._base.errors import ParseError
+from serverquant.proto.io import replace_file
 from serverquant.qparams.histogram import MAX_BINS, Histogram
 
 f32 = np.float32
@@ -107,7 +108,7 @@ class Line(NamedTuple):
 def read(path: str | os.PathLike[str]) -> list[Line]:
     """The lines of a min/max or histogram file; ParseError names the first that is neither."""
     lines = []
-    for number, text in enumerate(Path(path).read_text().splitlines(), 1):
+    for number, text in enumerate(_text(path).splitlines(), 1):
         if words := text.split():
             try:
                 lines.append(_line(words))
@@ -115,6 +116,13 @@ def read(path: str | os.PathLike[str]) -> list[Line]:
                 place = f"{os.fspath(path)}, line {number}"
                 raise ParseError(f"{place} is no line of an observer's file: {error}") from error
     return lines
+
+
+def _text(path: str | os.PathLike[str]) -> str:
+    try:
+        return Path(path).read_text()
+    except UnicodeDecodeError as error:
+        raise ParseError(f"{os.fspath(path)} is no text: {error}") from error
 
 
 def _line(words: list[str]) -> Line:
@@ -139,9 +147,10 @@ def _counts(words: list[str]) -> bool:
 
 def write(path: str | os.PathLike[str], lines: Iterable[Line]) -> None:
     """Write a file that Caffe2's observers read; numbers have six digits, as there."""
-    with open(path, "w") as file:
-        for line in lines:
-            words = [str(line.operator), line.type, str(line.output), line.blob, f"{line.lo:g}", f"{line.hi:g}"]
-            if line.counts is not None:
-                words += [str(line.counts.size), *map(str, line.counts.tolist())]
-            print(*words, file=file)
+    text = []
+    for line in lines:
+        words = [str(line.operator), line.type, str(line.output), line.blob, f"{line.lo:g}", f"{line.hi:g}"]
+        if line.counts is not None:
+            words += [str(line.counts.size), *map(str, line.counts.tolist())]
+        text.append(" ".join(words) + "\n")
+    replace_file(path, "".join(text).encode())

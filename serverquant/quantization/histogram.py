@@ -12,12 +12,13 @@ import math
 import numpy as np
 
 from serverquant._base.errors import QuantizationError
-from serverquant.qparams._search import count_aligned_native
 from serverquant.qparams.histogram import Histogram
+from serverquant.quantization._count import Counting
 
 MAX_BINS = 2048  # 16 KiB
 LOWEST_EXPONENT = -149  # of the smallest float32
 HIGHEST_EXPONENT = 128 - int(math.log2(MAX_BINS)) + 2
+NO_MAXIMA = np.zeros(0, np.float32)
 
 
 class AlignedHistogram:
@@ -40,16 +41,21 @@ class AlignedHistogram:
         """How many finite values were counted."""
         return int(self.counts.sum())
 
-    def add(self, values: np.ndarray) -> None:
-        """Count the values of an array of floats, of any shape."""
+    def add(self, values: np.ndarray, maxima: np.ndarray = NO_MAXIMA) -> tuple[float, float]:
+        """Count the values of an array of floats, of any shape. Returns the smallest and the largest finite one of
+        them; inf and -inf where there is none.
+
+        maxima: float32, one for each channel (axis 1), raised in place to the largest magnitude of its finite values.
+        """
         flat = np.ascontiguousarray(values, np.float32).reshape(-1)
-        if flat.size and not (np.isfinite(flat.min()) and np.isfinite(flat.max())):
-            finite = flat[np.isfinite(flat)]
-            self.not_finite += flat.size - finite.size
-            flat = finite
-        if flat.size:
-            self._hold(float(flat.min()), float(flat.max()), LOWEST_EXPONENT)
-            count_aligned_native(flat, 2.0**-self.exponent, self.first, self.counts)
+        counting = Counting(flat, math.prod(values.shape[2:]), maxima)
+        left = counting.into(self.exponent, self.first, self.counts)
+        self.not_finite += counting.not_finite
+        if counting.lo < self.lo or counting.hi > self.hi:
+            self._hold(counting.lo, counting.hi, LOWEST_EXPONENT)
+        if left:
+            counting.into(self.exponent, self.first, self.counts)
+        return counting.lo, counting.hi
 
     def merge(self, other: AlignedHistogram) -> None:
         """Count all that another histogram has counted."""
@@ -62,7 +68,8 @@ class AlignedHistogram:
     def _hold(self, lo: float, hi: float, exponent: int) -> None:
         """Make bins for values from lo to hi, none narrower than 2^exponent."""
         self.lo, self.hi = min(self.lo, lo), max(self.hi, hi)
-        exponent = max(exponent, self.exponent)
+        spread = max(self.hi, 0.0) - min(self.lo, 0.0)
+        exponent = max(exponent, self.exponent, math.frexp(spread)[1] - 12)  # narrower ones are more than 2 MAX_BINS
         begin, end = _bins(self.lo, self.hi, exponent)
         while end - begin > MAX_BINS:
             exponent += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,12 @@ class Net:
     """
 
     def __init__(self, init: Any, predict: Any):
-        self._init = load_net(init)
+        self._source = init
         found = load_net(predict)
-        with Predictor(self._init, found, keep_blobs=True) as predictor:
+        with Predictor(init, found, keep_blobs=True) as predictor:
             self.inputs: list[str] = predictor.inputs
             self.outputs: list[str] = predictor.outputs
-            fetched = {name: predictor.fetch(name) for name in predictor.parameters}
+            fetched = {name: predictor.view(name) for name in predictor.parameters}
         self._made: dict[str, np.ndarray] = {}
         self._given = {n: v for n, v in fetched.items() if isinstance(v, np.ndarray)}
         self.name: str = found.name
@@ -44,6 +44,16 @@ class Net:
         self._varying = {name for name in self._given if name in written}
 
     # ---- looking ------------------------------------------------------------------------------------------------
+
+    @property
+    def weights(self) -> dict[str, np.ndarray] | None:
+        """All that the operators read and neither write nor get as input; None when something of it is no array."""
+        written = {name for op in self.ops for name in op.output}
+        read = {name for op in self.ops for name in op.input} - written - {*self.inputs}
+        found = {name: self.weight(name) for name in read}
+        if self.captured or self._varying or any(value is None for value in found.values()):
+            return None
+        return {name: value for name, value in found.items() if value is not None}
 
     def weight(self, name: str) -> np.ndarray | None:
         """The value of a blob that the init net made and the predict net never writes."""
@@ -91,18 +101,22 @@ class Net:
         """(init net, predict net). Init operators that nothing needs are left out; those of new weights, and `extra`,
         are added."""
         read = {name for op in self.ops for name in op.input} | self.kept
-        init = NetDef(name=self._init.name)
-        init.op.extend(needed(self._init.op, read))
+        source = load_net(self._source)
+        init = NetDef(name=source.name)
+        init.op.extend(needed(source.op, read))
         for name, value in self._made.items():
             if name in read:
                 init.op.append(operator("GivenTensorFill", [], [name], shape=value.shape, values=value.reshape(-1)))
         init.op.extend(extra)
+        return init, self.predict([name for op in init.op for name in op.output])
+
+    def predict(self, weights: Iterable[str]) -> NetDef:
+        """The predict net, with the names of what is there before it runs."""
         predict = NetDef(name=self.name, type=self.type)
         predict.op.extend(self.ops)
-        made = [name for op in init.op for name in op.output]
-        predict.external_input.extend([*self.inputs, *dict.fromkeys(made)])
+        predict.external_input.extend([*self.inputs, *dict.fromkeys(weights)])
         predict.external_output.extend(self.outputs)
-        return init, predict
+        return predict
 
 
 def operator(

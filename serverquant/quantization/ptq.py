@@ -7,7 +7,6 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ from serverquant import __version__
 from serverquant._base.errors import ArgumentError, QuantizationError
 from serverquant.proto import NetDef
 from serverquant.proto.io import save
-from serverquant.qparams import DEFAULTS, KINDS, QParams, choose_from_histogram
+from serverquant.qparams import DEFAULTS, KINDS, QParams, choose, choose_from_histogram
 from serverquant.qparams.histogram import Histogram
-from serverquant.quantization.calibrate import calibrate_net, fingerprint_of
+from serverquant.quantization.calibrate import AVERAGE, Progress, calibrate_net, fingerprint_of
 from serverquant.quantization.corrections import bias as bias_correction
 from serverquant.quantization.corrections import equalization
 from serverquant.quantization.corrections.equalization import DATA_FREE, equalize
@@ -33,12 +32,14 @@ from serverquant.quantization.statistics import Statistics
 
 RECIPE, RECIPE_VERSION = "serverquant recipe", 2
 EMBEDDINGS = ("fused8", "fused4", "float")
+METHODS = (*KINDS, "percentile", "moving_average")
 FILES = ("init_net.pb", "predict_net.pb", "recipe.json")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """method: how the ranges of activations are chosen, one of qparams.KINDS, or `percentile` with the share to keep.
+    """method: how the ranges of activations are chosen, one of qparams.KINDS, or `percentile` with the share to keep,
+    or `moving_average` of the batches' ranges (see `calibrate`; the one that depends on the order of the data).
     weights: the kind of the weights, per tensor and symmetric. percentile: for that method, above 0, at most 100.
     pair_safe: weights are kept small enough that Caffe2 gives the same bytes on CPUs without VNNI too.
     equalization: of channels between layers, one of corrections.equalization.KINDS. bias: how biases are corrected, one
@@ -56,7 +57,7 @@ class Settings:
     def check(self) -> Settings:
         """ArgumentError for what cannot be."""
         for what, value, known in (
-            ("method", self.method, (*KINDS, "percentile")),
+            ("method", self.method, METHODS),
             ("weights", self.weights, KINDS),
             ("equalization", self.equalization, equalization.KINDS),
             ("bias", self.bias, bias_correction.KINDS),
@@ -114,8 +115,8 @@ def quantize(
     equalization: str | None = None,
     bias: str | None = None,
     embeddings: str | None = None,
-    batch: int = BATCH,
-    progress: Callable[[], None] | None = None,
+    batch: int | None = None,
+    progress: Progress | None = None,
 ) -> Result:
     """The int8 net of a float net.
 
@@ -125,7 +126,7 @@ def quantize(
     of the statistics.
     preset: one of PRESETS. recipe: what an earlier call left, or the path of its file, instead: its settings are taken
     again. method, weights, percentile, pair_safe, equalization, bias, embeddings: override these, see
-    `Settings`. batch: how many samples run at a time. progress: called after each during calibration.
+    `Settings`. batch, progress: see `calibrate`.
 
     The net made runs here and in Caffe2 1.8.1 with the same bytes. What has no int8 form stays float;
     `recipe["float"]` says why; a GainWarning is given where a net will hardly gain. QuantizationError for a net that is
@@ -183,11 +184,12 @@ class _Bench:
     settings: Settings
 
 
-def _calibrated(net: Net, data: Any, settings: Settings, batch: int, progress: Callable[[], None] | None) -> _Bench:
+def _calibrated(net: Net, data: Any, settings: Settings, batch: int | None, progress: Progress | None) -> _Bench:
     passes = simplify(net)
     seen = calibrate_net(net, data, batch) if settings.equalization not in DATA_FREE else None
     equalized = equalize(net, settings.equalization, seen)
-    return _Bench(net, passes, equalized, calibrate_net(net, data, batch, progress), settings)
+    average = AVERAGE if settings.method == "moving_average" else None
+    return _Bench(net, passes, equalized, calibrate_net(net, data, batch, progress, average), settings)
 
 
 def _of_statistics(init: Any, predict: Any, known: Statistics, settings: Settings, is_asked: bool) -> _Bench:
@@ -203,7 +205,7 @@ def _of_statistics(init: Any, predict: Any, known: Statistics, settings: Setting
     raise QuantizationError(f'the statistics are those of another net than "{net.name}"{otherwise}; calibrate this one')
 
 
-def _write(bench: _Bench, whole: str, data: Any, batch: int) -> Result:
+def _write(bench: _Bench, whole: str, data: Any, batch: int | None) -> Result:
     net, known, settings = bench.net, bench.statistics, bench.settings
     float_nets, floats = net.protos(), list(net.ops)
 
@@ -214,7 +216,9 @@ def _write(bench: _Bench, whole: str, data: Any, batch: int) -> Result:
     if not (emitted.int8 or emitted.tables):
         raise QuantizationError(f'nothing in net "{net.name}" can be quantized: {"; ".join(emitted.stays.values())}')
     made = net.protos(emitted.init_ops)
-    moved = bias_correction.correct(settings.bias, float_nets, made, emitted.layers, known, data, batch)
+    moved = bias_correction.correct(
+        settings.bias, float_nets, made, emitted.layers, known, data, batch or BATCH
+    )
     recipe = _recipe(bench, whole, moved, emitted)
     recipe["estimate"] = estimate(floats, net, known, emitted)
     if recipe["estimate"]["warning"]:
@@ -253,6 +257,11 @@ def choose_params(statistics: Statistics, name: str, settings: Settings) -> QPar
     exact = Histogram(seen.counts, np.float32(seen.lo), np.float32(seen.hi))
     if settings.method == "min_max":
         return choose_from_histogram(exact, "min_max")
+    if settings.method == "moving_average":
+        ends = statistics.blobs[name].average
+        if ends is None:
+            raise QuantizationError("the statistics have no moving averages; calibrate with average")
+        return choose(float(ends[0]), float(ends[1]))
     kind, kept = settings.method, DEFAULTS
     if kind == "percentile":
         kind, kept = "p99", DEFAULTS._replace(p99_threshold=settings.percentile / 100)

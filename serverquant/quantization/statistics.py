@@ -1,7 +1,8 @@
 """Statistics of a calibration: a histogram and channel maxima for each blob, in a file that can be merged.
 
 The file is an .npz of plain arrays with a JSON header; equal statistics are equal files. The fingerprint says what
-they belong to: the net, the data and the settings. Only statistics of one fingerprint can be merged.
+they belong to: a net, and the numerics by which its values were computed. Only statistics of one fingerprint can be
+merged.
 """
 
 from __future__ import annotations
@@ -10,71 +11,92 @@ import hashlib
 import io
 import json
 import os
-import tempfile
 import zipfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from serverquant._base.errors import QuantizationError
-from serverquant.quantization.histogram import AlignedHistogram
+from serverquant.proto.io import replace_file
+from serverquant.quantization.histogram import NO_MAXIMA, AlignedHistogram
 
 FORMAT = "serverquant statistics"
 VERSION = 1
+NUMERICS = 1  # goes up when float operators compute other values from the same inputs
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # members have no time of their own, so that equal statistics are equal bytes
 
 
 class BlobStatistics:
     """Of one blob. shape: of the last array seen, without its first dimension. maxima: largest magnitude by channel
-    (axis 1), float32; None for blobs of fewer than two dimensions."""
+    (axis 1), float32; None for blobs of fewer than two dimensions. average: float32 [2], moving averages of the
+    smallest and the largest value of a batch; None unless they were asked for."""
 
     def __init__(self) -> None:
         self.histogram = AlignedHistogram()
         self.shape: tuple[int, ...] = ()
         self.maxima: np.ndarray | None = None
+        self.average: np.ndarray | None = None
 
-    def add(self, values: np.ndarray) -> None:
-        self.histogram.add(values)
+    def add(self, values: np.ndarray, average: float | None = None) -> None:
+        """Count the values of a batch. average: the weight of its range in the moving averages, above 0, at most 1."""
         self.shape = values.shape[1:]
-        if values.ndim > 1 and values.size:
-            axes = tuple(i for i in range(values.ndim) if i != 1)
-            self._raise(np.maximum(values.max(axis=axes), -values.min(axis=axes)).astype(np.float32))
+        ends = self.histogram.add(values, self._maxima_of(values))
+        if average is not None and ends[0] <= ends[1]:
+            now = np.array(ends, np.float32)
+            before = now if self.average is None else self.average
+            self.average = before + np.float32(average) * (now - before)
 
     def merge(self, other: BlobStatistics) -> None:
         self.histogram.merge(other.histogram)
         self.shape = self.shape or other.shape
-        if other.maxima is not None:
-            self._raise(other.maxima)
-
-    def _raise(self, maxima: np.ndarray) -> None:
-        """A blob whose number of channels varies keeps no maxima: they would mean nothing."""
-        if self.maxima is None:
-            self.maxima = maxima.copy()
-        elif self.maxima.shape == maxima.shape:
-            np.maximum(self.maxima, maxima, out=self.maxima)
+        if self.maxima is None or other.maxima is None:
+            self.maxima = other.maxima if self.maxima is None else self.maxima
+        elif self.maxima.shape == other.maxima.shape:
+            self.maxima = np.maximum(self.maxima, other.maxima)
         else:
-            self.maxima = np.zeros(0, np.float32)
+            self.maxima = NO_MAXIMA
+
+    def _maxima_of(self, values: np.ndarray) -> np.ndarray:
+        """Those that values of this shape belong to. A blob whose number of channels varies keeps none: they would mean
+        nothing."""
+        if values.ndim < 2 or not values.size:
+            return NO_MAXIMA
+        if self.maxima is None:
+            self.maxima = np.zeros(values.shape[1], np.float32)
+        elif self.maxima.size != values.shape[1]:
+            self.maxima = NO_MAXIMA
+        return self.maxima
 
 
 class Statistics:
-    """Of the blobs of one net. samples: how many arrays the net was run on. fingerprint: see `fingerprint`."""
+    """Of the blobs of one net. samples: how many arrays the net was run on. fingerprint: see `fingerprint`. average:
+    the weight of each batch in moving averages, None without them. unfinished: of a calibration that goes on, what its
+    data and settings were; "" once it is done, so that the way there leaves no trace."""
 
     def __init__(self, fingerprint: str = "") -> None:
         self.fingerprint = fingerprint
         self.samples = 0
+        self.average: float | None = None
+        self.unfinished = ""
         self.blobs: dict[str, BlobStatistics] = {}
 
     def add(self, name: str, values: np.ndarray) -> None:
         """Count the values of a blob."""
-        self.blobs.setdefault(name, BlobStatistics()).add(values)
+        self.blobs.setdefault(name, BlobStatistics()).add(values, self.average)
 
     def merge(self, other: Statistics) -> None:
-        """Count what others have counted; QuantizationError when their fingerprint is another."""
+        """Count what others have counted; QuantizationError when their fingerprint is another, or for moving averages,
+        which have an order."""
         if other.fingerprint != self.fingerprint:
             raise QuantizationError(
                 f"statistics of fingerprint {other.fingerprint or '(none)'} do not belong to those of "
-                f"{self.fingerprint or '(none)'}: net, data or settings differ; calibrate anew"
+                f"{self.fingerprint or '(none)'}: the net or the version of its numerics differs; calibrate anew"
+            )
+        if self.unfinished or other.unfinished:
+            raise QuantizationError("statistics of a calibration that has not ended cannot be merged; resume it first")
+        if self.average is not None or other.average is not None:
+            raise QuantizationError(
+                "statistics with moving averages cannot be merged: these depend on the order of the data"
             )
         self.samples += other.samples
         for name, blob in other.blobs.items():
@@ -84,15 +106,7 @@ class Statistics:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the file whole or not at all: what was there stays until the new one is complete."""
-        target = Path(path)
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=target.name, delete=False) as file:
-            try:
-                file.write(self._bytes())
-                file.flush()
-                os.replace(file.name, target)
-            except BaseException:
-                os.unlink(file.name)
-                raise
+        replace_file(path, self._bytes())
 
     def _bytes(self) -> bytes:
         names = sorted(self.blobs)
@@ -101,6 +115,8 @@ class Statistics:
             "version": VERSION,
             "fingerprint": self.fingerprint,
             "samples": self.samples,
+            **({} if self.average is None else {"average": self.average}),
+            **({"unfinished": self.unfinished} if self.unfinished else {}),
             "blobs": [{"name": name, "shape": list(self.blobs[name].shape)} for name in names],
         }
         packed = io.BytesIO()
@@ -110,8 +126,9 @@ class Statistics:
                 blob = self.blobs[name]
                 for key, array in blob.histogram.arrays().items():
                     _write(members, f"{i}.{key}", array)
-                if blob.maxima is not None:
-                    _write(members, f"{i}.maxima", blob.maxima)
+                for key, optional in (("maxima", blob.maxima), ("average", blob.average)):
+                    if optional is not None:
+                        _write(members, f"{i}.{key}", optional)
         return packed.getvalue()
 
     @classmethod
@@ -137,12 +154,14 @@ class Statistics:
     def _from(cls, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Statistics:
         found = cls(str(header["fingerprint"]))
         found.samples = int(header["samples"])
+        found.average = float(header["average"]) if "average" in header else None
+        found.unfinished = str(header.get("unfinished", ""))
         for i, entry in enumerate(header["blobs"]):
             blob = found.blobs[entry["name"]] = BlobStatistics()
             blob.shape = tuple(map(int, entry["shape"]))
             keys = {key: arrays[f"{i}.{key}"] for key in ("counts", "place", "range")}
             blob.histogram = AlignedHistogram.from_arrays(keys)
-            blob.maxima = arrays.get(f"{i}.maxima")
+            blob.maxima, blob.average = (arrays.get(f"{i}.{key}") for key in ("maxima", "average"))
         return found
 
 
@@ -151,9 +170,15 @@ def _write(members: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
         np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
 
 
-def fingerprint(net: bytes, data: str = "", settings: Any = None) -> str:
-    """What statistics belong to: the serialized net, a description of the data, the settings (anything JSON holds)."""
-    digest = hashlib.sha256()
-    for part in (b"%d" % VERSION, net, data.encode(), json.dumps(settings, sort_keys=True).encode()):
-        digest.update(b"%d:" % len(part) + part)
-    return digest.hexdigest()[:32]
+def fingerprint(*net: Any) -> str:
+    """What statistics belong to: the parts of a net as bytes, and the version of the numerics."""
+    return digest(b"%d" % VERSION, b"%d" % NUMERICS, *net)
+
+
+def digest(*parts: Any) -> str:
+    """32 hexadecimal digits that tell these parts, bytes or buffers of bytes, from others."""
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(b"%d:" % len(part))
+        found.update(part)
+    return found.hexdigest()[:32]

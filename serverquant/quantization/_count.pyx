@@ -1,0 +1,129 @@
+"""Native half of histogram.py: counts the values of a blob on all threads; see count.h."""
+
+from cython.parallel cimport prange
+from libc.math cimport INFINITY, ldexp
+from libc.stdint cimport INT32_MAX, INT32_MIN, int32_t, int64_t, uint8_t, uint32_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+
+from serverquant._base cimport _isa
+from serverquant._base._threads cimport sq_fp_default, sq_fp_restore, team_size
+
+cdef extern from "count.h" nogil:
+    enum:
+        SQ_COUNT_CHUNK
+        SQ_COUNT_TABLES
+        SQ_COUNT_PENDING
+    ctypedef struct sq_count_job:
+        const float* x
+        int64_t size, channels, inner
+        double factor, width
+        int32_t first, bins
+        uint8_t* state
+        int32_t avx2
+    ctypedef struct sq_count_tally:
+        int32_t lo, hi
+        int64_t not_finite, pending
+        float* maxima
+        uint32_t* tables
+    float sq_of_ordered(int32_t ordered)
+    void sq_count_chunks(const sq_count_job* job, sq_count_tally* t, int64_t begin, int64_t end)
+
+# Of a value, in the elementary operations that teams are sized by.
+cdef int WORK = 4
+
+
+cdef class Counting:
+    """One blob's values on their way into a histogram.
+
+    x: [., maxima.shape[0], inner]. maxima: magnitudes by channel, raised in place by the first `into`; or of length 0.
+    lo, hi: smallest and largest finite value, known after the first `into`; inf and -inf where there is none.
+    not_finite: how many are none.
+    """
+    cdef const float[::1] x
+    cdef float[::1] maxima
+    cdef sq_count_job job
+    cdef int64_t chunks
+    cdef int team
+    cdef readonly double lo, hi
+    cdef readonly int64_t not_finite
+
+    def __init__(self, const float[::1] x, int64_t inner, float[::1] maxima):
+        self.x, self.maxima = x, maxima
+        self.lo, self.hi = INFINITY, -INFINITY
+        self.chunks = (x.shape[0] + SQ_COUNT_CHUNK - 1) // SQ_COUNT_CHUNK
+        self.team = <int>min(team_size(WORK * x.shape[0]), self.chunks)
+        if self.chunks == 0:
+            return
+        self.job.x, self.job.size, self.job.inner = &x[0], x.shape[0], inner
+        self.job.channels, self.job.avx2 = maxima.shape[0], _isa.level() >= _isa.AVX2
+        self.job.state = <uint8_t*>calloc(self.chunks, 1)
+        if self.job.state == NULL:
+            raise MemoryError
+        memset(self.job.state, SQ_COUNT_PENDING, self.chunks)
+
+    def __dealloc__(self):
+        free(self.job.state)
+
+    def into(self, int exponent, int64_t first, int64_t[::1] counts):
+        """Add what these bins hold: 2^exponent wide, from number `first` on. Whether something is left, for a second call
+        with bins that hold all from `lo` to `hi`."""
+        cdef sq_count_tally* tallies
+        cdef int t
+        if self.chunks == 0:
+            return False
+        self.job.factor, self.job.width = ldexp(1.0, -exponent), ldexp(1.0, exponent)
+        self.job.first, self.job.bins = <int32_t>first, <int32_t>counts.shape[0]
+        tallies = <sq_count_tally*>calloc(self.team, sizeof(sq_count_tally))
+        if tallies == NULL:
+            raise MemoryError
+        try:
+            for t in range(self.team):
+                tallies[t].lo, tallies[t].hi = INT32_MAX, INT32_MIN
+                tallies[t].tables = <uint32_t*>calloc(SQ_COUNT_TABLES * self.job.bins, sizeof(uint32_t))
+                tallies[t].maxima = <float*>calloc(self.job.channels + 1, sizeof(float))
+                if tallies[t].tables == NULL or tallies[t].maxima == NULL:
+                    raise MemoryError
+            with nogil:
+                count(&self.job, tallies, self.team, self.chunks)
+                for t in range(self.team):
+                    gather(&self.job, &tallies[t], tallies, &counts[0], &self.maxima[0] if self.job.channels else NULL)
+            if tallies.lo <= tallies.hi:
+                self.lo, self.hi = sq_of_ordered(tallies.lo), sq_of_ordered(tallies.hi)
+            self.not_finite += tallies.not_finite
+            return tallies.pending > 0
+        finally:
+            for t in range(self.team):
+                free(tallies[t].tables)
+                free(tallies[t].maxima)
+            free(tallies)
+
+
+cdef void count(const sq_count_job* job, sq_count_tally* tallies, int team, int64_t chunks) noexcept nogil:
+    cdef unsigned fp = sq_fp_default()
+    cdef int t
+    if team == 1:
+        sq_count_chunks(job, tallies, 0, chunks)
+    else:
+        for t in prange(team, num_threads=team, schedule="static", chunksize=1):
+            sq_fp_default()
+            sq_count_chunks(job, &tallies[t], chunks * t // team, chunks * (t + 1) // team)
+    sq_fp_restore(fp)
+
+
+cdef void gather(
+    const sq_count_job* job, const sq_count_tally* t, sq_count_tally* whole, int64_t* counts, float* maxima
+) noexcept nogil:
+    """Add what one thread found; sums and maxima, so the threads' number changes nothing."""
+    cdef const uint32_t* table = t.tables
+    cdef int64_t i
+    for i in range(job.bins):
+        counts[i] += <int64_t>table[i] + table[job.bins + i] + table[2 * job.bins + i] + table[3 * job.bins + i]
+    for i in range(job.channels):
+        if t.maxima[i] > maxima[i]:
+            maxima[i] = t.maxima[i]
+    if t == whole:
+        return
+    whole.lo, whole.hi = min(whole.lo, t.lo), max(whole.hi, t.hi)
+    whole.not_finite += t.not_finite
+    whole.pending += t.pending
