@@ -3,6 +3,7 @@
     load(init_net, predict_net)    a Predictor: call it with arrays
     workspace, core                Caffe2's Python API
     quantize, calibrate, compare   from a float net to an int8 one, and what it costs
+    images                         a folder of images as data for these
     register                       decorator: an operator of one's own
     register_native, get_include   operators in C or Cython of an outside package
     Int8                           value of a quantized tensor: data, scale, zero_point
@@ -32,6 +33,7 @@ _PLACES = {
     "quantize": "quantization.ptq",
     "calibrate": "quantization.calibrate",
     "compare": "quantization.compare",
+    "images": "quantization.images",
     "observe": "runtime.observe",
     "Profile": "runtime.observe",
     "Int8": "blobs.store",

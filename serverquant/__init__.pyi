@@ -9,6 +9,7 @@ from serverquant.predictor import Predictor as Predictor
 from serverquant.predictor import load as load
 from serverquant.quantization.calibrate import calibrate as calibrate
 from serverquant.quantization.compare import compare as compare
+from serverquant.quantization.images import images as images
 from serverquant.quantization.ptq import quantize as quantize
 from serverquant.runtime._native import register_native as register_native
 from serverquant.runtime.observe import Profile as Profile

@@ -186,12 +186,12 @@ def _run(
 ) -> None:
     found = counter.found
     saved = found.samples
-    with observe(run, counter), _interrupts_kept() as answer_interrupt:
+    with observe(run, counter), _Interrupts() as interrupts:
         feeds = data.batches(batch, skip=found.samples)
         for number in itertools.count(1):
             try:
-                answer_interrupt()
-                some = next(feeds, None)
+                with interrupts.let_through():
+                    some = next(feeds, None)
             except BaseException:
                 if file is not None and found.samples > saved:
                     file.save(found)
@@ -249,28 +249,40 @@ def _batch_for_cache(run: Predictor, data: Data) -> int:
     return max(1, min(BATCH, CACHED_BYTES // max(1, *sizes, 1)))
 
 
-@contextlib.contextmanager
-def _interrupts_kept() -> Iterator[Callable[[], None]]:
-    """Ctrl-C waits until the batch is counted whole; a second one comes through at once. Gives the function to call
-    between batches, which raises the KeyboardInterrupt."""
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield lambda: None
-        return
-    caught: list[int] = []
+class _Interrupts:
+    """Ctrl-C waits until a batch is counted whole, when it is let through; a second one comes through at once."""
 
-    def keep(number: int, frame: Any) -> None:
-        caught.append(number)
-        if len(caught) > 1:
-            before(number, frame)
+    def __init__(self) -> None:
+        self._before = signal.getsignal(signal.SIGINT)
+        self._ours = threading.current_thread() is threading.main_thread() and callable(self._before)
+        self._open, self._waiting = False, 0
 
-    def answer() -> None:
-        if caught:
-            caught.clear()
-            before(signal.SIGINT, None)
+    def __enter__(self) -> _Interrupts:
+        if self._ours:
+            signal.signal(signal.SIGINT, self._come)
+        return self
 
-    signal.signal(signal.SIGINT, keep)
-    try:
-        yield answer
-    finally:
-        signal.signal(signal.SIGINT, before)
+    def __exit__(self, *exc: object) -> None:
+        if self._ours:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _come(self, number: int, frame: Any) -> None:
+        self._waiting += 1
+        if self._open or self._waiting > 1:
+            self._pass_on(number, frame)
+
+    def _pass_on(self, number: int, frame: Any) -> None:
+        self._waiting = 0
+        assert callable(self._before)
+        self._before(number, frame)
+
+    @contextlib.contextmanager
+    def let_through(self) -> Iterator[None]:
+        """Inside, what has waited and what comes."""
+        self._open = True
+        try:
+            if self._waiting:
+                self._pass_on(signal.SIGINT, None)
+            yield
+        finally:
+            self._open = False
