@@ -52,7 +52,8 @@ def test_show(files, capsys):
     assert found["samples"] == 10
     for name, blob in want.blobs.items():
         seen = found["blobs"][name]
-        assert (seen["min"], seen["max"], seen["values"]) == (blob.histogram.lo, blob.histogram.hi, blob.histogram.total)
+        h = blob.histogram
+        assert (seen["min"], seen["max"], seen["values"]) == (h.lo, h.hi, h.total)
         assert seen["shape"] == list(blob.shape)
         assert seen["min"] <= seen["percentiles"]["50"] <= seen["percentiles"]["99"] <= seen["max"]
     assert main(["hist", "show", f"{files}/a", "--blob", "data", "--json"]) == 0
@@ -155,7 +156,8 @@ def test_calibrate_says_what_is_doubtful_and_where_it_got(files, tmp_path, capsy
 
 
 def test_a_bar_on_a_terminal_alone(files, tmp_path):
-    argv = [sys.executable, "-m", "serverquant.cli", "calibrate", *FLOAT, "--data", f"{files}/whole.npy", "--batch", "1"]
+    argv = [sys.executable, "-m", "serverquant.cli", "calibrate", *FLOAT, "--data", f"{files}/whole.npy"]
+    argv += ["--batch", "1"]
     plain = subprocess.run([*argv, "-o", f"{tmp_path}/out"], capture_output=True, text=True, check=True)
     assert plain.stderr == ""
     terminal, end = pty.openpty()

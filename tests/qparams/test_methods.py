@@ -14,7 +14,8 @@ import pytest
 
 from serverquant._base import _isa
 from serverquant._base.errors import ArgumentError, QuantizationError
-from serverquant.qparams import KINDS, QParams, _search, choose, choose_weight
+from serverquant.qparams import KINDS, QParams, _search, choose, choose_from_histogram, choose_weight
+from serverquant.qparams.choose import Defaults
 from serverquant.qparams.histogram import Histogram
 
 f32 = np.float32
@@ -80,6 +81,55 @@ def test_no_range_has_a_smaller_norm(kind, power, shift):
     near = min(norms.values()) * (1 + 1e-5)
     best = [(h.lo + h.width * f32(b), h.lo + h.width * f32(b + c)) for b, c in norms if norms[b, c] <= near]
     assert found in [choose(*map(float, ends), 2).to_signed() for ends in best]
+
+
+def error_of_range(values: np.ndarray, begin: float, end: float, steps: int, power: int) -> float:
+    """1/N sum |x - x'|^power, where x' is the nearest of `steps` middles of equal parts of begin..end."""
+    step = (end - begin) / steps
+    place = np.clip(np.floor((values - begin) / step), 0, steps - 1)
+    return float((np.abs(values - (begin + (place + 0.5) * step)) ** power).mean())
+
+
+@pytest.mark.parametrize(("kind", "power"), [("l1", 1), ("l2", 2)])
+@pytest.mark.parametrize("precision", [2, 4])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_range_has_a_smaller_error(kind, power, precision, seed):
+    """delta = argmin 1/N sum |x - round(x / delta') delta'|^power over the values themselves: the histogram, whose
+    values are spread evenly in its bins, finds a range that is as good but for what its bins blur."""
+    values = np.random.default_rng(seed).standard_t(4, 20_000).astype(f32)
+    h = Histogram.of(values, 64, values.min(), values.max())
+    steps, width = 1 << precision, float(h.width)
+    ranges = [(b, c) for c in range(1, 65) for b in range(65 - c)]
+    errors = {r: error_of_range(values, h.lo + r[0] * width, h.lo + sum(r) * width, steps, power) for r in ranges}
+    symmetric, zero = h.ranges(True, h.width)
+    for around, at in ((_search.ALL_RANGES, 0), (symmetric, zero)):
+        found = _search.search_norm(kind, h.counts.astype(f32), width, precision, around, at)
+        tried = ranges if around == _search.ALL_RANGES else [r for r in ranges if r[0] == zero - r[1] // 2]
+        if found in errors:
+            assert errors[found] <= min(errors[r] for r in tried) * 1.03
+
+
+WIDTHS = [(kind, precision) for kind in KINDS for precision in (2, 3, 5, 8, 11, 16) if kind != "kl" or precision < 11]
+
+
+@pytest.mark.parametrize(("kind", "precision"), WIDTHS)
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_every_width(kind, precision, symmetric):
+    """Of an activation: what is chosen holds most of the values, symmetric ones have the middle zero point, and powers
+    of two are powers of two, at least as large."""
+    values = np.random.default_rng(precision).normal(0.3, 1, 3000).astype(f32)
+    h = Histogram.of(values, 64, values.min(), values.max())
+    defaults = Defaults(precision, symmetric)
+    plain = choose_from_histogram(h, kind, precision, symmetric, defaults)
+    assert plain.precision == precision
+    assert not plain.is_signed
+    assert 0 <= plain.zero_point < 1 << precision
+    assert plain.min < 0.3 < plain.max
+    if symmetric:
+        assert plain.zero_point == 1 << (precision - 1)
+    rounded = choose_from_histogram(h, kind, precision, symmetric, defaults._replace(power_of_two=True))
+    assert np.log2(rounded.scale) % 1 == 0
+    assert plain.scale <= rounded.scale < 2 * plain.scale
 
 
 def divergence_of_range(counts: np.ndarray, b: int, c: int, steps: int) -> float:

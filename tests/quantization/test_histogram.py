@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from serverquant._base import _isa, _threads
 from serverquant._base.errors import ParseError, QuantizationError
 from serverquant.qparams import KINDS, choose_from_histogram, choose_weight
 from serverquant.qparams.histogram import Histogram
@@ -66,6 +67,65 @@ def test_counts_are_those_of_the_definition(seed):
     if h.exponent > -149:  # no narrower bins would do
         narrow = 2.0 ** (1 - h.exponent)
         assert math.floor(max(h.hi, 0) * narrow) - math.floor(min(h.lo, 0) * narrow) + 1 > MAX_BINS
+
+
+@pytest.fixture(params=_isa.supported())
+def isa(request):
+    before = _isa.set_level(request.param)
+    yield request.param
+    _isa.set_level(before)
+
+
+@pytest.fixture(params=[1, 2, 5])
+def threads(request):
+    before = _threads.set_num_threads(request.param)
+    _threads.force_teams(True)
+    yield request.param
+    _threads.force_teams(False)
+    _threads.set_num_threads(before)
+
+
+SHAPES = [(3,), (5000,), (1, 9000), (70, 130), (3, 5, 7, 9), (2, 3, 64, 65), (4, 2, 1, 1), (9000, 1), (2, 6000, 2)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("holes", [0, 3])
+def test_counts_and_maxima_of_any_shape(isa, threads, shape, holes):
+    random = np.random.default_rng(len(shape) + holes)
+    values = (random.standard_t(3, shape) * 7).astype(f32)
+    for hole in (np.nan, np.inf, -np.inf, -np.nan)[:holes]:
+        values.reshape(-1)[random.integers(values.size)] = hole
+    finite = values[np.isfinite(values)]
+    maxima = np.zeros(shape[1] if len(shape) > 1 else 0, f32)
+    h = AlignedHistogram()
+    ends = h.add(values, maxima)
+    assert ends == (h.lo, h.hi) == (finite.min(), finite.max())
+    assert (h.total, h.not_finite) == (finite.size, values.size - finite.size)
+    index = np.floor(finite.astype(np.float64) * 2.0**-h.exponent).astype(int) - h.first
+    np.testing.assert_array_equal(h.counts, np.bincount(index, minlength=h.counts.size))
+    if maxima.size:
+        magnitude = np.where(np.isfinite(values), np.abs(values), 0).swapaxes(0, 1).reshape(maxima.size, -1)
+        np.testing.assert_array_equal(maxima, magnitude.max(axis=1))
+    before = bytes_of(h)
+    assert h.add(np.full(shape, np.nan, f32)) == (np.inf, -np.inf)
+    h.not_finite -= values.size
+    assert bytes_of(h) == before
+
+
+@pytest.mark.parametrize("exponent", [-149, -140, -126, -100, 0, 100, 127])
+def test_values_of_any_magnitude(isa, exponent):
+    """Where products with the bins' inverse underflow, and where that inverse is no float."""
+    random = np.random.default_rng(exponent + 200)
+    values = np.ldexp(random.uniform(-1, 1, 3000), exponent).astype(f32)
+    values[::7] = -np.ldexp(f32(1), -149)  # the largest negative number: bin -1 in bins of any width
+    h = counted(values)
+    index = [math.floor(math.ldexp(float(x), -h.exponent)) - h.first for x in values]
+    np.testing.assert_array_equal(h.counts, np.bincount(index, minlength=h.counts.size))
+
+
+def test_negative_zero_is_zero():
+    for values in ([0.0, -0.0], [-0.0, 0.0], [-0.0]):
+        assert bytes_of(counted(f32(values)))[-8:] == bytes(8)
 
 
 def test_not_finite_values_are_counted_apart():
@@ -131,6 +191,7 @@ def test_file_of_statistics(tmp_path):
     assert len({(tmp_path / name).read_bytes() for name in "abc"}) == 1
     back = Statistics.load(tmp_path / "a")
     assert (back.fingerprint, back.samples, back.blobs["x"].shape) == ("mark", 8, (3, 4))
+    assert (back.average, back.unfinished, back.blobs["x"].average) == (None, "", None)
     np.testing.assert_array_equal(back.blobs["x"].maxima, np.abs(np.concatenate(arrays)).max(axis=(0, 2)))
     back.save(tmp_path / "d")
     assert (tmp_path / "d").read_bytes() == (tmp_path / "a").read_bytes()

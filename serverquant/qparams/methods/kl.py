@@ -12,6 +12,7 @@ from serverquant.qparams.histogram import Histogram
 def choose_params(h: Histogram, precision: int, symmetric: bool, defaults: Defaults) -> QParams:
     """The best of all ranges, or, symmetric, of those around 0; kl.h has the divergence.
 
+    It compares what falls into steps with what falls into bins, and says nothing with more steps than bins.
     The ends are the middles of bins. As in Caffe2 the parameters are those of an activation, 8 bits and not symmetric
     by default, whatever the weight's.
     """

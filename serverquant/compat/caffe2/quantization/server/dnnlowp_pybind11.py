@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from serverquant.ops.dnnlowp.options import read_kind
 from serverquant.proto.args import make_argument
 from serverquant.proto.io import load
 from serverquant.qparams.choose import DEFAULTS
+from serverquant.qparams.histogram import Histogram
 from serverquant.qparams.scheme import QuantScheme
 
 # Input that holds an operator's output parameters, by type.
@@ -74,13 +74,10 @@ def ChooseStaticQuantizationParams(
     quant_scheme: str = "MIN_MAX_QUANTIZATION",
 ) -> qparams.QParams:
     """Parameters for values of which a histogram is known: numbers of values in bins of one width from min to max."""
-    counts = np.asarray(bins, np.int64)
-    centers = (min + (np.arange(counts.size) + 0.5) * ((max - min) / counts.size)).astype(np.float32)
-    method = importlib.import_module(f"serverquant.qparams.methods.{read_kind('quant_scheme', quant_scheme)}")
-    found: qparams.QParams = method.choose_params(
-        np.repeat(centers, counts), float(min), float(max), int(precision), bool(preserve_sparsity), DEFAULTS
-    )
-    return found
+    histogram = Histogram(np.asarray(bins, np.int64), np.float32(min), np.float32(max))
+    kind = read_kind("quant_scheme", quant_scheme)
+    defaults = DEFAULTS._replace(precision=int(precision), symmetric=bool(preserve_sparsity))
+    return qparams.choose_from_histogram(histogram, kind, int(precision), bool(preserve_sparsity), defaults)
 
 
 def ChooseQuantizationParams(blob: Any) -> tuple[float, int]:
