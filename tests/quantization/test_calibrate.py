@@ -57,8 +57,8 @@ def test_batches_and_threads_change_no_byte(threads):
     before = _threads.set_num_threads(threads)
     _threads.force_teams(True)
     try:
-        for given, batch in ((data, None), (data[::-1], 1), ({"data": data}, 12), ((data[i : i + 3] for i in (9, 3, 0,
-        6)), None)):
+        shuffled = (data[i : i + 3] for i in (9, 3, 0, 6))
+        for given, batch in ((data, None), (data[::-1], 1), ({"data": data}, 12), (shuffled, None)):
             assert bytes_of(calibrate(*DIGITS, given, batch=batch)) == want
     finally:
         _threads.force_teams(False)
