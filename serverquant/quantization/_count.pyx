@@ -1,13 +1,12 @@
 """Native half of histogram.py: counts the values of a blob on all threads; see count.h."""
 
-from cython.parallel cimport prange
 from libc.math cimport INFINITY, ldexp
 from libc.stdint cimport INT32_MAX, INT32_MIN, int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from serverquant._base cimport _isa
-from serverquant._base._threads cimport sq_fp_default, sq_fp_restore, team_size
+from serverquant._base._threads cimport parallel_range, sq_fp_default, sq_fp_restore, team_size
 
 cdef extern from "count.h" nogil:
     enum:
@@ -99,16 +98,27 @@ cdef class Counting:
             free(tallies)
 
 
+cdef struct Team:
+    const sq_count_job* job
+    sq_count_tally* tallies
+    int team
+    int64_t chunks
+
+
 cdef void count(const sq_count_job* job, sq_count_tally* tallies, int team, int64_t chunks) noexcept nogil:
     cdef unsigned fp = sq_fp_default()
-    cdef int t
-    if team == 1:
-        sq_count_chunks(job, tallies, 0, chunks)
-    else:
-        for t in prange(team, num_threads=team, schedule="static", chunksize=1):
-            sq_fp_default()
-            sq_count_chunks(job, &tallies[t], chunks * t // team, chunks * (t + 1) // team)
+    cdef Team work
+    work.job, work.tallies, work.team, work.chunks = job, tallies, team, chunks
+    parallel_range(count_parts, &work, team, 1, team)
     sq_fp_restore(fp)
+
+
+cdef void count_parts(const void* work, long long begin, long long end) noexcept nogil:
+    """The parts begin..end - 1 of the chunks, each with a tally of its own."""
+    cdef const Team* w = <const Team*>work
+    cdef long long t
+    for t in range(begin, end):
+        sq_count_chunks(w.job, &w.tallies[t], w.chunks * t // w.team, w.chunks * (t + 1) // w.team)
 
 
 cdef void gather(

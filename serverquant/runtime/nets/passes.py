@@ -93,7 +93,8 @@ def absorb(graph: Graph) -> None:
     left: list[Node] = []
     for node in graph.nodes:
         before = left[-1] if left else None
-        whole = before.operator.absorb(node.operator) if before and _may_join(before, node, uses) else None
+        joins = before is not None and graph.results.isdisjoint(before.outputs) and _may_join(before, node, uses)
+        whole = before.operator.absorb(node.operator) if before and joins else None
         if before is None or whole is None:
             left.append(node)
             continue
