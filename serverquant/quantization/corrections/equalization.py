@@ -46,6 +46,11 @@ def equalize(net: Net, kind: str, statistics: Statistics | None = None) -> int:
     kind: one of KINDS. statistics: of this net, for `activations` alone.
     """
     joints = list(_joints(net)) if kind != "none" else []
+    for joint in joints:
+        joint.writer.measure()
+    for joint in joints:  # who reads in one joint writes in another
+        for reader in joint.readers:
+            reader.measure(joint.channels, joint.last)
     if kind == "activations":
         assert statistics is not None
         for joint in joints:
@@ -61,36 +66,65 @@ def equalize(net: Net, kind: str, statistics: Statistics | None = None) -> int:
 
 
 class _Layer:
-    """A Conv or FC and its weights in float64, which change in place."""
+    """A Conv or FC, the magnitudes of its weights, and what its channels are to be multiplied by.
+
+    sizes: float64 [groups, outputs of a group, inputs of a group], the largest magnitude of each channel by channel:
+    evening out goes over these again and again, and over the weights once.
+    """
 
     def __init__(self, op: OperatorDef, weight: np.ndarray, bias: np.ndarray | None):
-        self.op = op
-        self.weight = np.float64(weight)
-        self.bias = None if bias is None else np.float64(bias)
+        self.op, self.weight, self.bias = op, weight, bias
         self.group = arguments(op).int("group", 1)
+        self.channels, self.last = 0, False
+        self.sizes = np.zeros(0)
+
+    def measure(self, channels: int = 0, last: bool = False) -> None:
+        """Make `sizes`. channels: of what it reads; 0, its rows alone matter. last: see `_by_input`."""
+        self.channels, self.last = channels or self.group, last
+        self.sizes = self._largest(self._by_input(self.weight))
+        self._rows, self._columns = np.ones(len(self.weight)), np.ones(self.channels)
+
+    @staticmethod
+    def _largest(view: np.ndarray) -> np.ndarray:
+        """Over the last dimension, which is short as a rule: numpy goes over the others quicker."""
+        found = np.zeros(view.shape[:3], view.dtype)
+        for k in range(view.shape[3]):
+            np.maximum(found, np.abs(view[..., k]), out=found)
+        return np.float64(found)
+
+    def _by_input(self, array: np.ndarray) -> np.ndarray:
+        """A view: group, outputs of a group, inputs of a group, the rest. An FC has several columns a channel when it
+        reads an image, and they lie together unless channels are `last`."""
+        inputs = self.channels // self.group
+        head = (self.group, len(array) // self.group)
+        if self.last:
+            return np.moveaxis(array.reshape(*head, -1, inputs), 3, 2)
+        return array.reshape(*head, inputs, -1)
 
     def rows(self) -> np.ndarray:
         """Largest magnitude by output channel."""
-        return np.abs(self.weight).reshape(len(self.weight), -1).max(axis=1, initial=0.0)
+        return self.sizes.max(axis=2, initial=0.0).reshape(-1)
 
-    def by_input(self, channels: int, last: bool) -> np.ndarray:
-        """A view: group, outputs of a group, inputs of a group, the rest. An FC has several columns a channel when it
-        reads an image, and they lie together unless channels are `last`."""
-        inputs = channels // self.group
-        head = (self.group, len(self.weight) // self.group)
-        if last:
-            return np.moveaxis(self.weight.reshape(*head, -1, inputs), 3, 2)
-        return self.weight.reshape(*head, inputs, -1)
+    def columns(self) -> np.ndarray:
+        """Largest magnitude by input channel."""
+        return self.sizes.max(axis=1, initial=0.0).reshape(-1)
 
     def scale_rows(self, factor: np.ndarray) -> None:
-        self.weight *= factor.reshape(-1, *(1,) * (self.weight.ndim - 1))
-        if self.bias is not None:
-            self.bias *= factor.reshape(self.bias.shape)
+        self._rows *= factor
+        self.sizes *= factor.reshape(self.group, -1, 1)
+
+    def scale_columns(self, factor: np.ndarray) -> None:
+        self._columns *= factor
+        self.sizes *= factor.reshape(self.group, 1, -1)
 
     def write(self, net: Net) -> None:
-        self.op.input[1] = net.add_weight(f"{self.op.input[1]}_equalized", self.weight)
+        factor = self._rows.reshape(self.group, -1, 1, 1) * self._columns.reshape(self.group, 1, -1, 1)
+        weight = np.empty_like(self.weight)
+        np.multiply(self._by_input(self.weight), factor, out=self._by_input(weight), casting="same_kind")
+        self.op.input[1] = net.add_weight(f"{self.op.input[1]}_equalized", weight)
         if self.bias is not None:
-            self.op.input[2] = net.add_weight(f"{self.op.input[2]}_equalized", self.bias)
+            bias = self.bias * self._rows.reshape(self.bias.shape)
+            self.op.input[2] = net.add_weight(f"{self.op.input[2]}_equalized", bias)
 
 
 @dataclass
@@ -109,8 +143,7 @@ class _Joint:
 
     def columns(self) -> np.ndarray:
         """Largest magnitude by channel of the readers' weights."""
-        found = [np.abs(r.by_input(self.channels, self.last)).max(axis=(1, 3), initial=0.0) for r in self.readers]
-        return np.max([part.reshape(-1) for part in found], axis=0)
+        return np.max([reader.columns() for reader in self.readers], axis=0)
 
     def limits(self) -> tuple[np.ndarray, np.ndarray]:
         """Between which scales no weight gets a larger range than it has."""
@@ -121,8 +154,7 @@ class _Joint:
         """Divide what is written by the scale of each channel, and make up for it in what is read."""
         self.writer.scale_rows(1 / scale)
         for reader in self.readers:
-            view = reader.by_input(self.channels, self.last)
-            view *= scale.reshape(reader.group, 1, -1, 1)
+            reader.scale_columns(scale)
 
 
 def _scale(r1: np.ndarray, r2: np.ndarray) -> np.ndarray:
