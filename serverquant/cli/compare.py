@@ -1,13 +1,16 @@
 """Compare two nets blob by blob: signal to noise, cosine, largest error, agreement of the largest output.
 
 serverquant compare float/ int8/ --data images.npz
+
+SQNR: what a blob of B is off by, with the errors of all operators before it. Alone: the error of the operator that
+writes it, run on the values of A.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from serverquant._base.errors import ArgumentError
 
@@ -29,12 +32,15 @@ def main(args: argparse.Namespace) -> int:
     from serverquant.cli import quantize, show
     from serverquant.quantization.compare import compare
 
-    found = compare(_net(args.a), _net(args.b), quantize.data(args), batch=args.batch)
+    given = quantize.data(args)
+    with show.progress("comparing", None) as advance:
+        found = compare(_net(args.a), _net(args.b), given, batch=args.batch, progress=advance)
     if args.json:
-        show.as_json([_as_json(difference) for difference in found])
+        show.as_json([{"a": d.blob, "b": d.other, **d.numbers()} for d in found])
         return 0
-    rows = [(d.blob, d.other, f"{d.sqnr:.2f}", f"{d.cosine:.6f}", f"{d.largest:.4g}", _agreement(d)) for d in found]
-    show.table(("A", "B", "SQNR dB", "cosine", "largest error", "top-1"), rows, ("SQNR dB", "cosine", "largest error"))
+    rows = [(d.blob, d.other, _decibels(d), _decibels(d.alone), *_numbers(d)) for d in found]
+    headers = ("A", "B", "SQNR dB", "alone dB", "cosine", "largest error", "top-1")
+    show.table(headers, rows, headers[2:6])
     return 0
 
 
@@ -47,21 +53,16 @@ def _net(text: str) -> tuple[str, str]:
     return init, predict
 
 
+def _decibels(difference: Difference | None) -> str:
+    return "" if difference is None else f"{difference.sqnr:.2f}"
+
+
+def _numbers(difference: Difference) -> tuple[str, str, str]:
+    return f"{difference.cosine:.6f}", f"{difference.largest:.4g}", _agreement(difference)
+
+
 def _agreement(difference: Difference) -> str:
     ends = difference.interval()
     if ends is None:
         return ""
     return f"{difference.agree}/{difference.rows} ({100 * ends[0]:.2f} to {100 * ends[1]:.2f} %)"
-
-
-def _as_json(difference: Difference) -> dict[str, Any]:
-    return {
-        "a": difference.blob,
-        "b": difference.other,
-        "sqnr": difference.sqnr,
-        "cosine": difference.cosine,
-        "largest": difference.largest,
-        "top1": difference.top1,
-        "interval": difference.interval(),
-        "rows": difference.rows,
-    }

@@ -18,4 +18,5 @@
     estimate        what they gain, from a model of costs
     ptq             all of this in one call: quantize
     compare         two nets, blob by blob
+    alone           the operators of a net, each by itself
 """

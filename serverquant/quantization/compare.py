@@ -1,27 +1,38 @@
-"""Two nets on the same data, blob by blob: how much the second one is off."""
+"""Two nets on the same data, blob by blob: how much the second one is off, and how much of that its operators make.
+
+What a blob is off by, *accumulated*, has the errors of all operators before it in it. An operator *alone* is run on the
+values that the first net has (`alone.py`).
+"""
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from serverquant._base.errors import NetError, ServerquantError
 from serverquant.predictor import Predictor
+from serverquant.qparams import QParams, dequantize
+from serverquant.quantization.alone import Alone, as_fed
 from serverquant.quantization.data import BATCH, batches
 
 TO_NHWC = {4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
+CHUNK = 1 << 15  # values that are summed at a time: they stay in the cache
 
 
 @dataclass
 class Difference:
     """Of a blob over all samples. Sums are float64.
 
-    sqnr: 10 log10(sum a^2 / sum (a - b)^2), infinite where equal. cosine: of the angle between a and b. largest: of
-    |a - b|. agree, rows: in how many of the rows of a two-dimensional blob the largest value stands at the same place.
+    sqnr: 10 log10(sum a^2 / sum (a - b)^2), infinite where equal. relative: sqrt(sum (a - b)^2 / sum a^2), the "l2
+    relative error" that Caffe2 reports for an operator with the argument measure_quantization_error. cosine: of the
+    angle between a and b. largest: of |a - b|. agree, rows: in how many of the rows of a two-dimensional blob the
+    largest value stands at the same place. alone: the same of the operator that writes it, run on the values of a;
+    None where that cannot be (`Alone`).
     """
 
     blob: str
@@ -29,15 +40,19 @@ class Difference:
     largest: float = 0.0
     agree: int = 0
     rows: int = 0
+    alone: Difference | None = None
     _sums: np.ndarray = field(default_factory=lambda: np.zeros(4))
 
     def add(self, a: np.ndarray, b: np.ndarray) -> None:
-        x, y = np.float64(a), np.float64(b)
-        self._sums += (x * x).sum(), (y * y).sum(), (x * y).sum(), ((x - y) ** 2).sum()
-        self.largest = max(self.largest, float(np.abs(x - y).max(initial=0.0)))
-        if x.ndim == 2 and x.shape[1] > 1:
-            self.agree += int((x.argmax(axis=1) == y.argmax(axis=1)).sum())
-            self.rows += len(x)
+        flat = np.ascontiguousarray(a).reshape(-1), np.ascontiguousarray(b).reshape(-1)
+        for begin in range(0, flat[0].size, CHUNK):
+            x, y = (np.float64(values[begin : begin + CHUNK]) for values in flat)
+            off = x - y
+            self._sums += x @ x, y @ y, x @ y, off @ off
+            self.largest = max(self.largest, float(np.abs(off).max()))
+        if a.ndim == 2 and a.shape[1] > 1:
+            self.agree += int((a.argmax(axis=1) == b.argmax(axis=1)).sum())
+            self.rows += len(a)
 
     @property
     def sqnr(self) -> float:
@@ -45,6 +60,13 @@ class Difference:
         if noise == 0:
             return math.inf
         return 10 * math.log10(signal / noise) if signal else -math.inf
+
+    @property
+    def relative(self) -> float:
+        signal, _, _, noise = self._sums.tolist()
+        if noise == 0:
+            return 0.0
+        return math.sqrt(noise / signal) if signal else math.inf
 
     @property
     def cosine(self) -> float:
@@ -65,56 +87,156 @@ class Difference:
         half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
         return max(middle - half, 0.0), min(middle + half, 1.0)
 
+    def numbers(self) -> dict[str, Any]:
+        """All of it as JSON values; null for what is infinite or not there."""
+        found: dict[str, Any] = {
+            "sqnr": _finite(self.sqnr),
+            "relative": _finite(self.relative),
+            "cosine": self.cosine,
+            "largest": _finite(self.largest),
+            "top1": self.top1,
+            "interval": self.interval(),
+            "rows": self.rows,
+        }
+        return found if self.alone is None else {**found, "alone": self.alone.numbers()}
 
-def compare(a: Sequence[Any], b: Sequence[Any], data: Any, *, batch: int = BATCH) -> list[Difference]:
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def compare(
+    a: Sequence[Any], b: Sequence[Any], data: Any, *, batch: int = BATCH, progress: Callable[[], None] | None = None
+) -> list[Difference]:
     """Differences of the blobs that both nets have, in the order of the first.
 
-    a, b: (init, predict), sources of NetDefs with the same inputs. data: as for calibration. A blob `x` of a is
-    compared with b's `x`, or with its int8 form `x_int8`, whose values are dequantized, and turned from NHWC to NCHW
-    where the shapes say so. What is no float tensor in a is passed over. NetError when nothing can be compared.
+    a, b: (init, predict), sources of NetDefs with the same inputs. data: as for calibration. progress: called after
+    every batch. A blob `x` of a is compared with b's `x`, or with its int8 form `x_int8`, whose values are dequantized,
+    and turned from NHWC to NCHW where the shapes say so. What is no float tensor in a is passed over. NetError when
+    nothing can be compared.
+
+    Alone, an operator of b reads a's values, quantized with the parameters that b's blobs have, if they are Int8.
     """
     with Predictor(*a, keep_blobs=True) as first, Predictor(*b, keep_blobs=True) as second:
-        pairs = list(_pairs(first, second))
-        found = {name: Difference(name, other) for name, other in pairs}
-        if not found:
+        pairs = dict(_pairs(first, second))
+        if not pairs:
             raise NetError(f'nets "{first.name}" and "{second.name}" have no blob in common')
-        seen: set[str] = set()
-        for feeds in batches(data, first.inputs, batch):
-            first(feeds)
-            second(feeds)
-            for name, difference in found.items():
-                x, y = _floats(first, name), _floats(second, difference.other)
-                if x is not None and y is not None and (y := _like(x, y)) is not None:
-                    difference.add(x, y)
-                    seen.add(name)
-    return [difference for name, difference in found.items() if name in seen]
+        with contextlib.closing(_Both(first, second, pairs, b)) as both:
+            for feeds in batches(data, first.inputs, batch):
+                both.run(feeds)
+                if progress is not None:
+                    progress()
+        return [both.found[name] for name in pairs if name in both.found]
+
+
+class _Pair(NamedTuple):
+    """A blob in both nets. x: the first one's value. raw, y: the second one's, as it is and as floats in its own
+    layout; y.transpose(axes) is in that of x."""
+
+    x: np.ndarray
+    raw: Any
+    y: np.ndarray
+    axes: tuple[int, ...]
+
+    def fed(self) -> Any:
+        """x as the second net would hold it."""
+        return as_fed(self.x.transpose(np.argsort(self.axes)), self.raw)
+
+
+class _Both:
+    """Two nets that run on the same feeds, and what was found so far, by blob of the first."""
+
+    def __init__(self, first: Predictor, second: Predictor, pairs: dict[str, str], sources: Sequence[Any]):
+        self.first, self.second, self.pairs, self.sources = first, second, pairs, sources
+        mine, theirs = set(_blobs(first)), _written(second)
+        self.known = {name: name for name in theirs if name in mine} | {o: name for name, o in pairs.items()}
+        self.found: dict[str, Difference] = {}
+        self.alone: Alone | None = None
+
+    def run(self, feeds: dict[str, Any]) -> None:
+        self.first(feeds)
+        self.second(feeds)
+        looked_at = {other: self._pair(name, other) for other, name in self.known.items()}
+        blobs = {other: pair for other, pair in looked_at.items() if pair is not None}
+        for name, other in self.pairs.items():
+            if other in blobs:
+                x, _, y, axes = blobs[other]
+                self.found.setdefault(name, Difference(name, other)).add(x, y.transpose(axes))
+        self._run_alone(feeds, blobs)
+
+    def _pair(self, name: str, other: str) -> _Pair | None:
+        x, raw = _value(self.first, name), _value(self.second, other)
+        if not _is_float(x) or raw is None:
+            return None
+        y = _dequantized(raw)
+        axes = _layout(x, y)
+        return None if axes is None else _Pair(x, raw, y, axes)
+
+    def _run_alone(self, feeds: dict[str, Any], blobs: dict[str, _Pair]) -> None:
+        if self.alone is None:  # only now is it known which blobs are two forms of one
+            init, predict = self.sources
+            self.alone = Alone(init, predict, blobs)
+        if not self.alone.run({**feeds, **{other: blobs[other].fed() for other in self.alone.inputs & set(blobs)}}):
+            return
+        for name, other in self.pairs.items():
+            if other in self.alone.made and other in blobs:
+                whole = self.found[name]
+                whole.alone = whole.alone or Difference(name, other)
+                whole.alone.add(blobs[other].x, _dequantized(self.alone.fetch(other)).transpose(blobs[other].axes))
+
+    def close(self) -> None:
+        if self.alone is not None:
+            self.alone.close()
+
+
+def _blobs(net: Predictor) -> list[str]:
+    return list(dict.fromkeys([*net.inputs, *(name for op in net.proto.op for name in op.output)]))
+
+
+def _written(net: Predictor) -> set[str]:
+    return {name for op in net.proto.op for name in op.output}
 
 
 def _pairs(first: Predictor, second: Predictor) -> Iterable[tuple[str, str]]:
-    theirs = {name for op in second.proto.op for name in op.output}
-    for name in dict.fromkeys(name for op in first.proto.op for name in op.output):
+    theirs = _written(second)
+    for name in _blobs(first):
         for other in (f"{name}_int8", name):
             if other in theirs:
                 yield name, other
                 break
 
 
-def _floats(net: Predictor, name: str) -> np.ndarray | None:
+def _value(net: Predictor, name: str) -> Any:
+    """Of a tensor; None of what an operator left empty, and of what is no tensor."""
     try:
         value = net.fetch(name)
     except ServerquantError:
         return None
-    if hasattr(value, "zero_point"):
-        return np.float32(value.scale) * (value.data.astype(np.int64) - value.zero_point).astype(np.float32)
-    return value if isinstance(value, np.ndarray) and value.dtype.kind == "f" else None
+    return value if isinstance(value, np.ndarray) or _is_int8(value) else None
 
 
-def _like(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
-    """y in the layout of x."""
+def _is_int8(value: Any) -> bool:
+    return hasattr(value, "zero_point") and value.data.dtype in (np.uint8, np.uint16)
+
+
+def _is_float(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
+
+
+def _dequantized(value: Any) -> np.ndarray:
+    if _is_int8(value):
+        return dequantize(value.data, QParams(value.scale, value.zero_point))
+    return value
+
+
+def _layout(x: np.ndarray, y: Any) -> tuple[int, ...] | None:
+    """The axes by which y is to be transposed to be in the layout of x; None unless they are two forms of one blob."""
+    if not _is_float(y) or x.ndim != y.ndim:
+        return None
     order = TO_NHWC.get(x.ndim)
     if order is not None and y.shape == tuple(x.shape[i] for i in order):
-        turned = y.transpose(np.argsort(order))
+        back = tuple(np.argsort(order).tolist())
         # equal extents leave it open; the nearer one is meant
-        if y.shape != x.shape or np.abs(x - turned).sum() <= np.abs(x - y).sum():
-            return turned
-    return y if y.shape == x.shape else None
+        if y.shape != x.shape or np.abs(x - y.transpose(back)).sum() <= np.abs(x - y).sum():
+            return back
+    return tuple(range(x.ndim)) if x.shape == y.shape else None

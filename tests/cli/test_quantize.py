@@ -27,6 +27,7 @@ def test_quantize_and_compare(capsys, tmp_path):
     found = json.loads(capsys.readouterr().out)
     assert found[-1]["a"] == "out"
     assert found[-1]["top1"] > 0.95
+    assert found[-1]["alone"]["sqnr"] > found[-1]["sqnr"]
     assert main(["compare", ",".join(FLOAT), out, "--data", IMAGES]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("out")
