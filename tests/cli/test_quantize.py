@@ -37,7 +37,7 @@ def test_quantize_and_compare(capsys, tmp_path):
 def test_a_net_that_will_not_gain(capsys, recwarn, tmp_path):
     argv = [str(NETS / "detector" / f) for f in ("init_net.pb", "predict_net.pb", "inputs.npz")]
     assert main(["quantize", *argv[:2], "--data", argv[2], "-o", str(tmp_path), "--embeddings", "fused4"]) == 0
-    assert "of the time stays float: GenerateProposals (rois)" in capsys.readouterr().out
+    assert "of the time stays float: GenerateProposals (rois)" in capsys.readouterr().err
     assert not [w for w in recwarn if "stays float" in str(w.message)]
 
 
