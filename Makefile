@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 GENERATED = serverquant/_cyutility.c
 NATIVE := $(shell find serverquant \( -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name '*.inc' -o -name '[a-z]*.c' \))
 
-.PHONY: demo test test-fast test-matrix fuzz test-emulated test-oracle test-caffe2 test-versions check check-aarch64 bench docs proto debug clean
+.PHONY: demo test test-fast test-matrix fuzz test-emulated test-oracle test-report test-caffe2 test-versions check check-aarch64 bench docs proto debug clean
 
 demo: $(VENV)/.built
 	$(BIN)/python examples/demo.py
@@ -41,6 +41,14 @@ test-oracle: $(VENV)/.built
 	$(PYTHON) benchmarks/peers/setup_oracle.py
 	$(BIN)/python -m pytest tests -m oracle
 
+# The report of `serverquant quantize` in a real browser, screenshots in build/screenshots: needs Chromium (Debian's package
+# chromium), or CHROMIUM=... names one.
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+test-report: $(VENV)/.built
+	test -x "$(CHROMIUM)" || { echo "make test-report needs Chromium: apt install chromium, or CHROMIUM=/path/to/it"; exit 1; }
+	$(BIN)/pip install --quiet 'playwright>=1.40'
+	CHROMIUM="$(CHROMIUM)" $(BIN)/python -m pytest -m browser tests/quantization
+
 # Caffe2's own operator tests, unmodified, through `import caffe2` (docs/caffe2_tests.md). Needs
 #   CAFFE2=.../site-packages/caffe2   of the torch 1.8.1 wheel, with its tests
 #   RUNNER=.../run_caffe2_tests.py    which runs them file by file and compares with what the wheel passes
@@ -55,10 +63,10 @@ test-caffe2: $(VENV)/.built
 # Oldest and newest: needs python3.10 and python3.13.
 test-versions:
 	python3.10 -m venv .venv-oldest
-	.venv-oldest/bin/pip install --quiet 'numpy==1.26.4' 'protobuf==4.25.8' 'cython==3.1.0' setuptools pytest hypothesis rich pillow
+	.venv-oldest/bin/pip install --quiet 'numpy==1.26.4' 'protobuf==4.25.8' 'cython==3.1.0' setuptools pytest hypothesis rich pillow jinja2 matplotlib
 	.venv-oldest/bin/python setup.py -q build_ext --inplace && .venv-oldest/bin/python -m pytest -m "not slow"
 	python3.13 -m venv .venv-newest
-	.venv-newest/bin/pip install --quiet numpy protobuf cython setuptools pytest hypothesis rich pillow
+	.venv-newest/bin/pip install --quiet numpy protobuf cython setuptools pytest hypothesis rich pillow jinja2 matplotlib
 	.venv-newest/bin/python setup.py -q build_ext --inplace && .venv-newest/bin/python -m pytest -m "not slow"
 
 check: $(VENV)/.built
@@ -99,5 +107,5 @@ $(VENV)/.built: $(NATIVE) setup.py serverquant/native_build.py pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet 'cython>=3.1' 'setuptools>=68'
 	$(BIN)/python setup.py -q build_ext --inplace
-	$(BIN)/pip install --quiet --no-build-isolation --editable '.[test,cli]'
+	$(BIN)/pip install --quiet --no-build-isolation --editable '.[test,cli,report]'
 	touch $@

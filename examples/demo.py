@@ -1,7 +1,8 @@
 """What `make demo` shows: a digits classifier, in fp32 and in int8, on the images that come with it.
 
 The nets are Caffe2's own files: nets/digits24 was trained, nets/digits24_int8_fixed is the same net with int8 operators
-of engine DNNLOWP. `outputs.npz` holds the bytes that the real Caffe2 1.8.1 gave for the int8 net.
+of engine DNNLOWP. `outputs.npz` holds the bytes that the real Caffe2 1.8.1 gave for the int8 net. Then the float net is
+quantized once more, by serverquant itself (quantize_digits.py).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import quantize_digits
 
 import serverquant
 from serverquant import Predictor
@@ -105,7 +107,7 @@ def main() -> int:
     print(f"\n  int8 bytes equal the real Caffe2's in {equal} of {stored} stored blobs\n")
     for i in (0, int(np.flatnonzero(labels != labels[0])[0])):
         show_digit(pixels[i, 0], int(labels[i]), found["fp32"][i], found["int8"][i])
-    return int(equal != stored)
+    return quantize_digits.main() or int(equal != stored)
 
 
 if __name__ == "__main__":

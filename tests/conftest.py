@@ -1,7 +1,8 @@
 """What all tests share.
 
 Readers are put on the path: `cases` (nets/), `corpus` and `run` (tests/golden/), `reference` (tests/), `peers`
-(benchmarks/). Tests marked `oracle` need the real Caffe2 and run only when asked for by that mark.
+(benchmarks/). Tests marked `oracle` need the real Caffe2, those marked `browser` a Chromium: they run only when asked
+for by that mark.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ for folder in (ROOT / "nets", ROOT / "tests" / "golden", ROOT / "tests", ROOT / 
     sys.path.insert(0, str(folder))
 
 
+ONLY_WHEN_ASKED = ("oracle", "browser")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if "oracle" in config.option.markexpr:
-        return
-    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("oracle")])
-    items[:] = [item for item in items if not item.get_closest_marker("oracle")]
+    unasked = [mark for mark in ONLY_WHEN_ASKED if mark not in config.option.markexpr]
+    left = [item for item in items if any(item.get_closest_marker(mark) for mark in unasked)]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]

@@ -24,6 +24,7 @@ VERBS = (
     "hist",
     "quantize",
     "compare",
+    "report",
     "ops",
     "kernels",
     "convert",

@@ -27,7 +27,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    from serverquant.cli import drawing, show
+    from serverquant.cli import show
+    from serverquant.proto import drawing
 
     if args.draw and Path(args.draw).suffix not in (".svg", ".dot"):
         raise ArgumentError(f"--draw {args.draw}: the name must end in .svg or .dot")

@@ -1,21 +1,28 @@
-"""Quantize a float net to int8: calibrate on data, rewrite, write init_net.pb, predict_net.pb and recipe.json.
+"""Quantize a float net to int8: calibrate on data, rewrite, write both nets, a recipe and a report.
 
 serverquant quantize init_net.pb predict_net.pb --data images.npz -o out
+
+The folder gets init_net.pb, predict_net.pb and recipe.json; report.json and, with the extra [report], report.html say
+what it costs and gives. For them both nets run on some of the data; with --statistics alone there is no report.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from serverquant._base.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from serverquant.quantization.ptq import Result
+    from serverquant.quantization.report.made import Report
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     from serverquant.qparams import KINDS
     from serverquant.quantization.corrections import bias, equalization
-    from serverquant.quantization.ptq import EMBEDDINGS, METHODS, PRESETS
+    from serverquant.quantization.ptq import EMBEDDINGS, METHODS, PRESETS, REPORT_SAMPLES
 
     parser.add_argument("init", metavar="INIT_NET")
     parser.add_argument("predict", metavar="PREDICT_NET")
@@ -40,6 +47,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--equalization", choices=equalization.KINDS, help="of channels between layers")
     parser.add_argument("--bias", choices=bias.KINDS, help="how biases are corrected")
 
+    group = parser.add_argument_group("report")
+    group.add_argument("--no-report", action="store_true", help="write none")
+    group.add_argument(
+        "--report-samples",
+        type=int,
+        default=REPORT_SAMPLES,
+        metavar="N",
+        help=f"run for it, at most (default {REPORT_SAMPLES})",
+    )
+    group.add_argument("--report-data", metavar="FILE", help="other samples for it than --data, of the same kinds")
+
 
 def data_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """Where samples come from, and how many threads run on them."""
@@ -53,8 +71,8 @@ def data_arguments(parser: argparse.ArgumentParser, required: bool = True) -> No
     feeds.image_arguments(parser.add_argument_group("images"))
 
 
-def data(args: argparse.Namespace) -> Any:
-    """Calibration data of the options: a file's path, or the images of a folder."""
+def data(args: argparse.Namespace, where: str | None = None) -> Any:
+    """Samples of the options, from `where` or else --data: a file's path, or the images of a folder."""
     from serverquant._base import _threads
     from serverquant.cli import feeds
     from serverquant.quantization.images import Images
@@ -63,14 +81,19 @@ def data(args: argparse.Namespace) -> Any:
         raise ArgumentError(f"--batch {args.batch}: it must be 1 or more")
     if args.threads is not None:
         _threads.set_num_threads(args.threads)
-    path = Path(args.data)
+    path = Path(where or args.data)
     return Images(path, feeds.image_rule(args)) if path.is_dir() else path
 
 
 def main(args: argparse.Namespace) -> int:
+    from serverquant.cli import report as verb
     from serverquant.cli import show
     from serverquant.quantization.ptq import quantize
 
+    if args.report_samples < 1:
+        raise ArgumentError(f"--report-samples {args.report_samples}: it must be 1 or more")
+    if args.report_data:
+        Path(args.report_data).stat()  # a wrong name is told before the work, not behind it
     given = data(args) if args.data else None
     with show.warnings_as_lines("quantize"), show.progress("calibrating", None) as advance:
         result = quantize(
@@ -91,6 +114,8 @@ def main(args: argparse.Namespace) -> int:
             progress=advance,
         )
     result.save(args.output)
+    found = None if args.no_report else _report(args, result)
+    written = found.save(args.output) if found else []
     if args.json:
         show.as_json(result.recipe)
         return 0
@@ -102,4 +127,25 @@ def main(args: argparse.Namespace) -> int:
         print(f"stays float: {reason}")
     gain = result.recipe["estimate"]
     print(f"estimate: {gain['float_us']:g} us float, {gain['int8_us']:g} us int8, for a sample on one core")
+    if found:
+        print()
+        verb.print_worst(found)
+        verb.print_summary(found)
+        verb.print_files(written)
+    elif not args.no_report:
+        print("no report: there are no samples to run the nets on; --report-data FILE gives some")
     return 0
+
+
+def _report(args: argparse.Namespace, result: Result) -> Report | None:
+    """None where there is nothing to run the nets on."""
+    from serverquant.cli import show
+    from serverquant.quantization.data import BATCH
+    from serverquant.quantization.images import Images
+
+    if not (args.report_data or args.data):
+        return None
+    given, batch = data(args, args.report_data), args.batch or BATCH
+    most = min(len(given), args.report_samples) if isinstance(given, Images) else args.report_samples
+    with show.progress("measuring", -(-most // batch)) as advance:
+        return result.report(given, samples=args.report_samples, batch=batch, progress=advance)

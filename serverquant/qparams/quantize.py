@@ -50,7 +50,10 @@ def quantize_bias(bias: np.ndarray, scale: float) -> np.ndarray:
 
 def dequantize(q: np.ndarray, params: QParams) -> np.ndarray:
     """f32 values that integers stand for, in q's shape: f32(scale * float(q - zero_point))."""
-    difference = np.asarray(q).astype(np.int64) - params.zero_point
+    array = np.asarray(q)
+    if array.dtype == np.uint8:
+        return dequantize(np.arange(256), params)[array]
+    difference = array.astype(np.int64) - params.zero_point
     return np.float32(params.scale) * difference.astype(np.float32)
 
 

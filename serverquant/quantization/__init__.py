@@ -19,4 +19,5 @@
     ptq             all of this in one call: quantize
     compare         two nets, blob by blob
     alone           the operators of a net, each by itself
+    report/         what a quantization costs and gives
 """

@@ -10,7 +10,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -21,12 +21,12 @@ from serverquant.quantization.alone import Alone, as_fed
 from serverquant.quantization.data import BATCH, batches
 
 TO_NHWC = {4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
-CHUNK = 1 << 15  # values that are summed at a time: they stay in the cache
+CHUNK = 1 << 13  # values that are summed at a time: they stay in the cache, and BLAS starts no threads for them
 
 
 @dataclass
 class Difference:
-    """Of a blob over all samples. Sums are float64.
+    """Of a blob over all samples. Sums are float64; what is made of values that are not finite is NaN, or infinite.
 
     sqnr: 10 log10(sum a^2 / sum (a - b)^2), infinite where equal. relative: sqrt(sum (a - b)^2 / sum a^2), the "l2
     relative error" that Caffe2 reports for an operator with the argument measure_quantization_error. cosine: of the
@@ -47,9 +47,10 @@ class Difference:
         flat = np.ascontiguousarray(a).reshape(-1), np.ascontiguousarray(b).reshape(-1)
         for begin in range(0, flat[0].size, CHUNK):
             x, y = (np.float64(values[begin : begin + CHUNK]) for values in flat)
-            off = x - y
-            self._sums += x @ x, y @ y, x @ y, off @ off
-            self.largest = max(self.largest, float(np.abs(off).max()))
+            with np.errstate(invalid="ignore"):  # infinities: the numbers become NaN
+                off = x - y
+                self._sums += x @ x, y @ y, x @ y, off @ off
+            self.largest = float(np.maximum(self.largest, np.abs(off).max()))
         if a.ndim == 2 and a.shape[1] > 1:
             self.agree += int((a.argmax(axis=1) == b.argmax(axis=1)).sum())
             self.rows += len(a)
@@ -59,7 +60,8 @@ class Difference:
         signal, _, _, noise = self._sums.tolist()
         if noise == 0:
             return math.inf
-        return 10 * math.log10(signal / noise) if signal else -math.inf
+        ratio = signal / noise
+        return 10 * math.log10(ratio) if ratio else -math.inf
 
     @property
     def relative(self) -> float:
@@ -88,14 +90,14 @@ class Difference:
         return max(middle - half, 0.0), min(middle + half, 1.0)
 
     def numbers(self) -> dict[str, Any]:
-        """All of it as JSON values; null for what is infinite or not there."""
+        """All of it as JSON values; null for what is not finite or not there."""
         found: dict[str, Any] = {
             "sqnr": _finite(self.sqnr),
             "relative": _finite(self.relative),
-            "cosine": self.cosine,
+            "cosine": _finite(self.cosine),
             "largest": _finite(self.largest),
             "top1": self.top1,
-            "interval": self.interval(),
+            "interval": list(ends) if (ends := self.interval()) else None,
             "rows": self.rows,
         }
         return found if self.alone is None else {**found, "alone": self.alone.numbers()}
@@ -129,20 +131,6 @@ def compare(
         return [both.found[name] for name in pairs if name in both.found]
 
 
-class _Pair(NamedTuple):
-    """A blob in both nets. x: the first one's value. raw, y: the second one's, as it is and as floats in its own
-    layout; y.transpose(axes) is in that of x."""
-
-    x: np.ndarray
-    raw: Any
-    y: np.ndarray
-    axes: tuple[int, ...]
-
-    def fed(self) -> Any:
-        """x as the second net would hold it."""
-        return as_fed(self.x.transpose(np.argsort(self.axes)), self.raw)
-
-
 class _Both:
     """Two nets that run on the same feeds, and what was found so far, by blob of the first."""
 
@@ -156,33 +144,32 @@ class _Both:
     def run(self, feeds: dict[str, Any]) -> None:
         self.first(feeds)
         self.second(feeds)
-        looked_at = {other: self._pair(name, other) for other, name in self.known.items()}
-        blobs = {other: pair for other, pair in looked_at.items() if pair is not None}
-        for name, other in self.pairs.items():
-            if other in blobs:
-                x, _, y, axes = blobs[other]
-                self.found.setdefault(name, Difference(name, other)).add(x, y.transpose(axes))
-        self._run_alone(feeds, blobs)
+        fed: dict[str, Any] = {}  # what operators alone read; nothing else of a blob is kept
+        for other, name in self.known.items():
+            raw = _value(self.second, other)
+            y = _dequantized(raw)
+            x = _like(_value(self.first, name), y)
+            if x is None:
+                continue
+            if self.pairs.get(name) == other:
+                self.found.setdefault(name, Difference(name, other)).add(x, y)
+            if self.alone is None or other in self.alone.inputs:
+                fed[other] = as_fed(x, raw)
+        self._run_alone(feeds, fed)
 
-    def _pair(self, name: str, other: str) -> _Pair | None:
-        x, raw = _value(self.first, name), _value(self.second, other)
-        if not _is_float(x) or raw is None:
-            return None
-        y = _dequantized(raw)
-        axes = _layout(x, y)
-        return None if axes is None else _Pair(x, raw, y, axes)
-
-    def _run_alone(self, feeds: dict[str, Any], blobs: dict[str, _Pair]) -> None:
+    def _run_alone(self, feeds: dict[str, Any], fed: dict[str, Any]) -> None:
         if self.alone is None:  # only now is it known which blobs are two forms of one
             init, predict = self.sources
-            self.alone = Alone(init, predict, blobs)
-        if not self.alone.run({**feeds, **{other: blobs[other].fed() for other in self.alone.inputs & set(blobs)}}):
+            self.alone = Alone(init, predict, fed)
+        if not self.alone.run({**feeds, **fed}):
             return
         for name, other in self.pairs.items():
-            if other in self.alone.made and other in blobs:
-                whole = self.found[name]
-                whole.alone = whole.alone or Difference(name, other)
-                whole.alone.add(blobs[other].x, _dequantized(self.alone.fetch(other)).transpose(blobs[other].axes))
+            if other in self.alone.made:
+                whole, y = self.found[name], _dequantized(self.alone.fetch(other))
+                x = _like(_value(self.first, name), y)
+                if x is not None:
+                    whole.alone = whole.alone or Difference(name, other)
+                    whole.alone.add(x, y)
 
     def close(self) -> None:
         if self.alone is not None:
@@ -223,20 +210,18 @@ def _is_float(value: Any) -> bool:
     return isinstance(value, np.ndarray) and value.dtype.kind == "f"
 
 
-def _dequantized(value: Any) -> np.ndarray:
-    if _is_int8(value):
-        return dequantize(value.data, QParams(value.scale, value.zero_point))
-    return value
+def _dequantized(value: Any) -> Any:
+    return dequantize(value.data, QParams(value.scale, value.zero_point)) if _is_int8(value) else value
 
 
-def _layout(x: np.ndarray, y: Any) -> tuple[int, ...] | None:
-    """The axes by which y is to be transposed to be in the layout of x; None unless they are two forms of one blob."""
-    if not _is_float(y) or x.ndim != y.ndim:
+def _like(x: Any, y: Any) -> np.ndarray | None:
+    """x in the layout of y; None unless they are two forms of one float blob."""
+    if not (_is_float(x) and _is_float(y)) or x.ndim != y.ndim:
         return None
     order = TO_NHWC.get(x.ndim)
     if order is not None and y.shape == tuple(x.shape[i] for i in order):
-        back = tuple(np.argsort(order).tolist())
+        turned = np.ascontiguousarray(x.transpose(order))
         # equal extents leave it open; the nearer one is meant
-        if y.shape != x.shape or np.abs(x - y.transpose(back)).sum() <= np.abs(x - y).sum():
-            return back
-    return tuple(range(x.ndim)) if x.shape == y.shape else None
+        if y.shape != x.shape or np.abs(turned - y).sum() <= np.abs(x - y).sum():
+            return turned
+    return x if x.shape == y.shape else None

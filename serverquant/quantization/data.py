@@ -115,6 +115,18 @@ def _rows(value: Any) -> int | None:
     return len(value) if isinstance(value, SLICED) or (isinstance(value, np.ndarray) and value.ndim) else None
 
 
+def first(data: Any, inputs: Sequence[str], batch: int, most: int) -> Iterator[dict[str, Any]]:
+    """Batches of at most so many samples in all; the first one comes as it is, if the data are batches already."""
+    left = most
+    for feeds in batches(data, inputs, min(batch, most)):
+        if left < min(samples(feeds), most):
+            return
+        yield feeds
+        left -= samples(feeds)
+        if left <= 0:
+            return
+
+
 def _named(data: Any, inputs: Sequence[str]) -> dict[str, Any]:
     if not isinstance(data, Mapping):
         if len(inputs) != 1:

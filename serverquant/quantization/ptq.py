@@ -7,9 +7,10 @@ import os
 import shutil
 import tempfile
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,10 +31,14 @@ from serverquant.quantization.net import Net, check_float
 from serverquant.quantization.rewrite import simplify
 from serverquant.quantization.statistics import Statistics
 
+if TYPE_CHECKING:
+    from serverquant.quantization.report.made import Report
+
 RECIPE, RECIPE_VERSION = "serverquant recipe", 2
 EMBEDDINGS = ("fused8", "fused4", "float")
 METHODS = (*KINDS, "percentile", "moving_average")
 FILES = ("init_net.pb", "predict_net.pb", "recipe.json")
+REPORT_FILES, REPORT_SAMPLES = ("report.json", "report.html"), 128
 
 
 @dataclass(frozen=True)
@@ -78,15 +83,32 @@ PRESETS = {
 
 @dataclass
 class Result:
-    """init, predict: the int8 net. recipe: what was chosen and why, plain JSON values. statistics: what it rests on."""
+    """init, predict: the int8 net. recipe: what was chosen and why, plain JSON values. statistics: what it rests on.
+    reference: the float net, (init, predict), rewritten, whose blobs the recipe names."""
 
     init: NetDef
     predict: NetDef
     recipe: dict[str, Any]
     statistics: Statistics
+    reference: tuple[NetDef, NetDef]
+
+    def report(
+        self,
+        data: Any,
+        *,
+        samples: int = REPORT_SAMPLES,
+        batch: int = BATCH,
+        progress: Callable[[], None] | None = None,
+    ) -> Report:
+        """What it costs and gives, measured on at most so many samples of the data: errors, times, sizes, ranges
+        (docs/quantize.md). Both nets are run and timed."""
+        from serverquant.quantization.report import made, measure
+
+        return made.Report(measure.measure(self, data, samples, batch, progress))
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write init_net.pb, predict_net.pb and recipe.json; what was there stays until all three are complete."""
+        """Write init_net.pb, predict_net.pb and recipe.json; what was there stays until all three are complete. The
+        report of an earlier net goes (`Report.save` writes a new one)."""
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=".quantize-", dir=target))
@@ -94,6 +116,8 @@ class Result:
             save(self.init, made / FILES[0])
             save(self.predict, made / FILES[1])
             (made / FILES[2]).write_text(json.dumps(self.recipe, indent=1) + "\n")
+            for name in REPORT_FILES:
+                (target / name).unlink(missing_ok=True)
             for name in FILES:
                 os.replace(made / name, target / name)
         finally:
@@ -216,14 +240,12 @@ def _write(bench: _Bench, whole: str, data: Any, batch: int | None) -> Result:
     if not (emitted.int8 or emitted.tables):
         raise QuantizationError(f'nothing in net "{net.name}" can be quantized: {"; ".join(emitted.stays.values())}')
     made = net.protos(emitted.init_ops)
-    moved = bias_correction.correct(
-        settings.bias, float_nets, made, emitted.layers, known, data, batch or BATCH
-    )
+    moved = bias_correction.correct(settings.bias, float_nets, made, emitted.layers, known, data, batch or BATCH)
     recipe = _recipe(bench, whole, moved, emitted)
     recipe["estimate"] = estimate(floats, net, known, emitted)
     if recipe["estimate"]["warning"]:
         warnings.warn(f'net "{net.name}": {recipe["estimate"]["warning"]}', GainWarning, stacklevel=3)
-    return Result(*made, recipe, known)
+    return Result(*made, recipe, known, float_nets)
 
 
 def read_recipe(source: dict[str, Any] | str | os.PathLike[str]) -> dict[str, Any]:

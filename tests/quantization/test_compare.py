@@ -52,6 +52,15 @@ def test_nothing_and_no_difference():
     assert (found.sqnr, found.relative, found.cosine, found.largest) == (-math.inf, math.inf, 0, 1)
 
 
+@pytest.mark.parametrize("a", [1.0, np.inf, np.nan])
+def test_values_that_are_not_finite(a):
+    found = Difference("a", "b")
+    found.add(f32([[a, 1]]), f32([[np.inf, 1]]))
+    found.add(f32([[1, 1]]), f32([[1, 1]]))
+    numbers = found.numbers()
+    assert [numbers[key] for key in ("sqnr", "cosine", "largest")] == [None, None, None]
+
+
 # ---- alone ----------------------------------------------------------------------------------------------------------
 
 
@@ -72,7 +81,7 @@ def test_alone_is_the_operator_on_the_float_values():
     w, v = random(6, 3, 3, 3, seed=1), random(5, 6, 3, 3, seed=2)
     x = random(4, 3, 9, 9)
     float_net = nets_of([conv("x", "h", "w"), conv("h", "y", "v")], w=w, v=v)
-    made = serverquant.quantize(*float_net, x)
+    made = serverquant.quantize(*float_net, x, preset="fast")
     got = by_blob(float_net, (made.init, made.predict), x)["y"].alone
     with serverquant.load(*float_net, keep_blobs=True) as run:
         want = run(x)["y"]

@@ -33,8 +33,9 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
-def svg(proto: Any, shapes: Mapping[int, str]) -> str:
-    """The net as an SVG document."""
+def svg(proto: Any, notes: Mapping[int, str], fills: Mapping[int, str] | None = None) -> str:
+    """The net as an SVG document. notes: what stands in an operator's box besides its type and output, by index. fills:
+    colours of boxes; without them int8 operators have another colour than the rest."""
     links = list(edges(proto))
     places = _places(len(proto.op), links)
     width = max((x for x, _ in places), default=0) + BOX_WIDTH + MARGIN
@@ -44,7 +45,7 @@ def svg(proto: Any, shapes: Mapping[int, str]) -> str:
         'font-family="sans-serif" font-size="12" text-anchor="middle">',
         f"<title>{escape(proto.name)}</title>",
         *(_curve(places[a], places[b], name) for a, b, name in links),
-        *(_box(places[i], op, shapes.get(i, "")) for i, op in enumerate(proto.op)),
+        *(_box(places[i], op, notes.get(i, ""), (fills or {}).get(i) or _fill(op)) for i, op in enumerate(proto.op)),
         "</svg>\n",
     ]
     return "\n".join(parts)
@@ -74,11 +75,14 @@ def _curve(start: tuple[float, float], end: tuple[float, float], name: str) -> s
     )
 
 
-def _box(place: tuple[float, float], op: Any, shape: str) -> str:
+def _fill(op: Any) -> str:
+    return "#dbeafe" if op.type.startswith("Int8") or op.engine == "DNNLOWP" else "#f3f4f6"
+
+
+def _box(place: tuple[float, float], op: Any, note: str, fill: str) -> str:
     x, y = place
-    fill = "#dbeafe" if op.type.startswith("Int8") or op.engine == "DNNLOWP" else "#f3f4f6"
     middle = x + BOX_WIDTH / 2
-    below = " ".join(filter(None, (op.output[0] if op.output else "", shape)))
+    below = " ".join(filter(None, (op.output[0] if op.output else "", note)))
     return (
         f'<rect x="{x:.0f}" y="{y:.0f}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="6" fill="{fill}" stroke="#555"/>'
         f'<text x="{middle:.0f}" y="{y + 17:.0f}" font-weight="bold">{escape(op.type)}</text>'
