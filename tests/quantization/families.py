@@ -176,14 +176,6 @@ CASES = {
         op("ConvTranspose", "h t tb", "j", kernel=3, stride=2, pad=1, adj=1), op("Relu", "j", "i"),
         wants="Int8ConvTranspose", t=random(8, 8, 3, 3, seed=40) / 4, tb=random(8, seed=41),
     ),
-    "roi_align": Case(
-        nets_of(
-            [LAYER, op("RoIAlign", "h rois", "y", spatial_scale=0.5, pooled_h=3, pooled_w=2, sampling_ratio=2)],
-            inputs=("x", "rois"), w=W,
-        ),
-        {"x": X, "rois": f32([[0, 0, 0, 7, 9], [3, 2, 1, 12, 5], [1, 4, 4, 6, 11]])},
-        {"Int8RoIAlign"},
-    ),
     "flatten_of_pixels": Case(
         nets_of([LAYER, op("AveragePool", "h", "i", global_pooling=1), op("Flatten", "i", "y")], w=W),
         {"x": X},

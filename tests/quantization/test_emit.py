@@ -48,7 +48,7 @@ X = families.X
         (image(op("Elu", "h", "i"), wants=""), "Elu: Elu is computed in float"),
         (image(op("LeakyRelu", "h", "i", alpha=1.5), wants=""), "its alpha is 1.5"),
         (image(op("Clip", "h", "i", min=0.1, max=1.0), wants=""), "its range leaves out 0"),
-        (image(op("Softmax", "h", "i", engine="CUDNN"), wants=""), "computed in float"),
+        (image(op("Softmax", "h", "i"), wants=""), "its int8 form has steps of 1/256"),
         (image(op("Relu", "h", "j"), op("Tanh", "j", "i", engine="CUDNN"), wants=""), "it asks for engine CUDNN"),
         (image(op("Concat", "h h", "i i_sizes", axis=0), wants=""), "it joins batches"),
         (image(op("Slice", "h", "i", starts=[1, 0, 0, 0], ends=[-1, -1, -1, -1]), wants=""), "it cuts the batch"),

@@ -46,7 +46,7 @@ def test_a_net_that_stays_float_is_warned_about():
     stays = [part for part in found["operators"] if part["becomes"] is None]
     assert {part["output"] for part in stays} == set(result.recipe["float"])
     assert found["stays_float"] == pytest.approx(sum(part["share"] for part in stays), rel=0.02)
-    assert found["warning"].endswith(" and 1 more")
+    assert found["warning"].endswith(" and 2 more")
 
 
 def test_conversions_that_cost_more_than_is_saved():

@@ -1,4 +1,4 @@
-"""Pools of images, and regions cut out of them."""
+"""Pools of images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from serverquant.quantization.emit.forms import Stays, emits
 from serverquant.quantization.emit.writer import PADS, POOLS, WINDOW, Writer, copied
 from serverquant.quantization.net import arguments
 
-ROI_ARGS = ("spatial_scale", "pooled_h", "pooled_w", "sampling_ratio")
 POOL_ARGS = (*WINDOW, *PADS, "global_pooling")
 
 
@@ -23,15 +22,3 @@ def pool(w: Writer, op: OperatorDef) -> None:
         w.write(op, "Int8AveragePool", [x.name], **given)
     else:
         w.write_kept(op, "Int8MaxPool", x, order=w.layout(op.input[0]), **given)
-
-
-@emits("RoIAlign", writes="Int8RoIAlign")
-def roi_align(w: Writer, op: OperatorDef) -> None:
-    """The mobile set's, with a fixed number of points; the regions stay float."""
-    x, given = w.only_int8(op), copied(arguments(op), (*ROI_ARGS, "aligned"))
-    points = int(given.get("sampling_ratio", 0))
-    if given.pop("aligned", 0) or points < 1:
-        raise Stays("the int8 form needs sampling_ratio, and does not align")
-    if x.params.scale >= w.output(op)[1].scale * 255 * points**2:
-        raise Stays("its output is too small for the multiplier, which must be below 1")
-    w.write(op, "Int8RoIAlign", [x.name, w.as_float(op.input[1])], **given)

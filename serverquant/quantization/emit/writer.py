@@ -33,6 +33,10 @@ POOLS = ("MaxPool", "AveragePool")
 IMAGES = ("Conv", *POOLS, "SpatialBN", "AffineChannel", "GroupNorm", "ChannelShuffle", "ResizeNearest",
           "ConvTranspose", "RoIAlign")  # fmt: skip
 PASS_ON = ("MaxPool", "ChannelShuffle", "ResizeNearest")  # what they write has the parameters of what they read
+WHY = {
+    "RoIAlign": "its int8 form is slower than the float one with conversions around it",
+    "Softmax": "its int8 form has steps of 1/256, which are too coarse",
+}
 IGNORED = ("order", "use_cudnn", "cudnn_exhaustive_search", "ws_nbytes_limit", "exhaustive_search")
 
 
@@ -75,7 +79,7 @@ class Writer:
         declared = registry.schema(op.type).int8
         kind = DECLARED if declared else op.type
         if kind not in MAKERS:
-            raise Stays(f"{op.type} is computed in float")
+            raise Stays(WHY.get(op.type, f"{op.type} is computed in float"))
         if op.engine:
             raise Stays(f"it asks for engine {op.engine}")
         for type in (declared,) if declared else WRITES[kind]:
