@@ -15,4 +15,4 @@ class DnnlowpConcat(QuantizedOperator):
     requantization. Without Y_scale the output's parameters are those of the joined floats' range in this run."""
 
     def quantized(self, ins: list[Spec], outs: list[Spec], floats: Step) -> Step:
-        return _quantized.concat_step(self.options, floats)
+        return _quantized.concat_step(self.options, floats, len(ins))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ops.nets import check_rebatching, run
+from ops.nets import bind, check_rebatching, feed, run
 
-from serverquant import core
+from serverquant import Int8, core
 from serverquant._base.errors import ArgumentError, DTypeError, ShapeError
 from serverquant.proto.wire import read_net
 from serverquant.runtime.workspace import Workspace
@@ -22,6 +22,23 @@ def test_axis_comes_from_order():
         y, sizes = run("Concat", {"A": x, "B": x}, ("Y", "sizes"), order=order)
         np.testing.assert_array_equal(y, np.concatenate([x, x], axis))
         assert sizes.tolist() == [x.shape[axis]] * 2
+
+
+def test_parts_whose_parameters_change_between_runs():
+    """Tables of the requantization are kept, but not beyond that."""
+    q, f32, space, net = np.arange(256, dtype=np.uint8), np.float32, Workspace(), None
+    for scale_a, scale_b, zero_b in ((0.25, 1.0, 7), (0.25, 1.0, 7), (2.0, 1.0, 7), (2.0, 1.0, 9), (2.0, 0.1, 9)):
+        feeds = {"A": Int8(q, scale_a, 4), "B": Int8(q, scale_b, zero_b)}
+        args = {"engine": "DNNLOWP", "axis": 0, "Y_scale": 0.5, "Y_zero_point": 3}
+        net = net or bind(space, "Int8Concat", feeds, ("Y", "sizes"), **args)
+        for name, value in feeds.items():
+            feed(space, name, value)
+        net.run()
+        want = [
+            np.clip(np.rint((q.astype(f32) - z) * (f32(s) / f32(0.5))) + 3, 0, 255).astype(np.uint8)
+            for s, z in ((scale_a, 4), (scale_b, zero_b))
+        ]
+        np.testing.assert_array_equal(space.fetch("Y").data, np.concatenate(want))
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2, -1, -3])
