@@ -298,7 +298,7 @@ def test_tables_that_stay_float():
 def test_no_float_islands(name, stays):
     """All between the first conversion and the last is int8, but for what the recipe names."""
     feeds = dict(np.load(NETS / name / "inputs.npz"))
-    result = quantize(NETS / name / "init_net.pb", NETS / name / "predict_net.pb", feeds)
+    result = quantize(NETS / name / "init_net.pb", NETS / name / "predict_net.pb", feeds, preset="fast")
     assert {reason.split(":")[0] for reason in result.recipe["float"].values()} == stays
     turns = {"NCHW2NHWC", "NHWC2NCHW", "SparseLengthsSumFused8BitRowwise"} | stays
     assert {kind for kind in types(result) if not kind.startswith("Int8")} <= turns

@@ -18,7 +18,7 @@ from serverquant.quantization.ptq import quantize
 
 def quantized(name):
     feeds = dict(np.load(NETS / name / "inputs.npz"))
-    return quantize(NETS / name / "init_net.pb", NETS / name / "predict_net.pb", feeds)
+    return quantize(NETS / name / "init_net.pb", NETS / name / "predict_net.pb", feeds, preset="fast")
 
 
 @pytest.mark.parametrize("name", ["resnet_eighth_bn", "mobilenet_v2_quarter", "squeezenet_tiny"])
