@@ -6,6 +6,7 @@ from serverquant.kernels._rows cimport fill_levels, row_objects, sq_row
 cdef extern from "embedding.h" nogil:
     const sq_row* sq_embedding_rows
     const int sq_embedding_row_count
+    void sq_bags_prepare(sq_bags_job* job, int bits, long long indices, void* scratch)
 
 cdef range_fn[3] F32, F16, U8, U4, U2
 
@@ -21,8 +22,9 @@ def rows() -> list:
     return row_objects("embedding", sq_embedding_rows, sq_embedding_row_count)
 
 
-cdef void sum_bags(const sq_bags_job* job, int bits, int64_t bags, int64_t indices) noexcept nogil:
+cdef void sum_bags(sq_bags_job* job, int bits, int64_t bags, int64_t indices, void* scratch) noexcept nogil:
     cdef range_fn run
+    sq_bags_prepare(job, bits, indices, scratch)
     if bits == 32:
         run = F32[level()]
     elif bits == 16:
@@ -33,4 +35,5 @@ cdef void sum_bags(const sq_bags_job* job, int bits, int64_t bags, int64_t indic
         run = U4[level()]
     else:
         run = U2[level()]
-    parallel_range(run, job, bags, 1, team_size((bags + indices) * job.columns))
+    # 16 columns count as one: waking a team that sleeps takes as long as thousands of rows that lie in the caches.
+    parallel_range(run, job, bags, 1, team_size((bags + indices) * (job.columns + 15) // 16))

@@ -1,36 +1,29 @@
-/* 16 values at a time as bytes in order: copies of a byte's wider word, shifted so that each of its bytes has its own
- * value in the low bits. */
-SQ_INLINE __m128i sq_bytes_avx2(int bits, const uint8_t* from) {
-    if (bits == 8) return _mm_loadu_si128((const __m128i*)from);
-    if (bits == 4) {
-        const __m128i x = _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i*)from));
-        return _mm_and_si128(_mm_or_si128(x, _mm_slli_epi16(x, 4)), _mm_set1_epi8(15));
-    }
-    int32_t four;
-    memcpy(&four, from, 4);
-    __m128i x = _mm_cvtepu8_epi32(_mm_cvtsi32_si128(four));
-    x = _mm_or_si128(x, _mm_slli_epi32(x, 6));
-    x = _mm_or_si128(x, _mm_slli_epi32(x, 12));
-    return _mm_and_si128(x, _mm_set1_epi8(3));
-}
-
-/* Values of `bits` bits from the first of `from` on, as floats: 16 of them. */
+/* 16 values of `bits` bits as floats. Values of less than a byte: each lane shifts a copy of its value's word. */
 SQ_INLINE void sq_unpack_avx2(int bits, const uint8_t* from, __m256* to) {
-    if (bits == 32) {
-        to[0] = _mm256_loadu_ps((const float*)from), to[1] = _mm256_loadu_ps((const float*)from + 8);
-    } else if (bits == 16) {
-        to[0] = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)from));
-        to[1] = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)from + 1));
-    } else {
-        const __m128i bytes = sq_bytes_avx2(bits, from);
-        to[0] = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
-        to[1] = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8)));
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; half++) {
+        const uint8_t* at = from + half * bits;
+        if (bits == 32) {
+            to[half] = _mm256_loadu_ps((const float*)at);
+        } else if (bits == 16) {
+            to[half] = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)at));
+        } else if (bits == 8) {
+            to[half] = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)at)));
+        } else {
+            int32_t word;
+            memcpy(&word, bits == 4 ? at : from, 4);
+            const __m256i first = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            const __m256i by = bits == 4 ? _mm256_slli_epi32(first, 2)
+                                         : _mm256_add_epi32(_mm256_slli_epi32(first, 1), _mm256_set1_epi32(16 * half));
+            const __m256i q = _mm256_srlv_epi32(_mm256_set1_epi32(word), by);
+            to[half] = _mm256_cvtepi32_ps(_mm256_and_si256(q, _mm256_set1_epi32((1 << bits) - 1)));
+        }
     }
 }
 
-SQ_INLINE void sq_two_halves_avx2(const uint8_t* from, float* scale, float* bias) {
+SQ_INLINE void sq_two_halves_avx2(const uint8_t* from, __m256* scale, __m256* bias) {
     int32_t both;
     memcpy(&both, from, 4);
     const __m128 two = _mm_cvtph_ps(_mm_cvtsi32_si128(both));
-    *scale = _mm_cvtss_f32(two), *bias = _mm_cvtss_f32(_mm_movehdup_ps(two));
+    *scale = _mm256_broadcastss_ps(two), *bias = _mm256_broadcastss_ps(_mm_movehdup_ps(two));
 }

@@ -17,6 +17,7 @@ SQ_INLINE void sq_unpack_scalar(int bits, const uint8_t* from, float* to) {
 #define SQ_SUFFIX scalar
 #define SQ_UNPACK sq_unpack_scalar
 #define SQ_TWO_HALVES sq_two_halves_scalar
+#define SQ_PARTS 1
 #define SQ_V float
 #define SQ_V_SET(x) (x)
 #define SQ_V_ADD(a, b) ((a) + (b))
@@ -31,6 +32,7 @@ SQ_TARGET_AVX2_BEGIN
 #define SQ_SUFFIX avx2
 #define SQ_UNPACK sq_unpack_avx2
 #define SQ_TWO_HALVES sq_two_halves_avx2
+#define SQ_PARTS 4
 #define SQ_V __m256
 #define SQ_V_SET _mm256_set1_ps
 #define SQ_V_ADD _mm256_add_ps
@@ -45,6 +47,7 @@ SQ_TARGET_AVX512VNNI_BEGIN
 #define SQ_SUFFIX avx512vnni
 #define SQ_UNPACK sq_unpack_avx512vnni
 #define SQ_TWO_HALVES sq_two_halves_avx512vnni
+#define SQ_PARTS 8
 #define SQ_V __m512
 #define SQ_V_SET _mm512_set1_ps
 #define SQ_V_ADD _mm512_add_ps
@@ -54,6 +57,18 @@ SQ_TARGET_AVX512VNNI_BEGIN
 #include "generic.h"
 SQ_TARGET_END
 #endif
+
+void sq_bags_prepare(sq_bags_job* j, int bits, long long indices, void* scratch) {
+    const long long reach = sq_bags_reach(j, bits), bytes = j->rows * j->stride;
+    const long long whole = bytes < reach ? 0 : (bytes - reach) / (j->stride ? j->stride : 1) + 1;
+    j->found = (const uint8_t**)scratch, j->edge = NULL, j->aside = 0;
+    if (whole >= j->rows) return;
+    uint8_t* copy = (uint8_t*)(j->found + indices);
+    j->edge = (const uint8_t*)j->table + whole * j->stride;
+    j->aside = copy - j->edge;
+    memcpy(copy, j->edge, bytes - whole * j->stride);
+    memset(copy + bytes - whole * j->stride, 0, reach);
+}
 
 const sq_row sq_embedding_rows[] = {
 #include "kernels.inc"

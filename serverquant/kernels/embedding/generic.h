@@ -1,101 +1,173 @@
 /* The loops, written once and included for every instruction set with SQ_SUFFIX set.
- * SQ_UNPACK(bits, from, to) gives the 16 values at `from` as floats in vectors of type SQ_V, on which SQ_V_... work. */
+ * SQ_UNPACK(bits, from, to) gives the 16 values at `from` as floats in vectors of type SQ_V, on which SQ_V_... work.
+ * Columns go in parts of 16; SQ_PARTS of them have their sums in registers. */
 #define SQ_V_LANES ((int)(sizeof(SQ_V) / sizeof(float)))
 #define SQ_NAME(op) SQ_CONCAT(sq_##op, SQ_SUFFIX)
 
-SQ_INLINE void SQ_NAME(bags_prefetch)(const sq_bags_job* j, int64_t i, int64_t end, long long bytes) {
-    if (i + SQ_BAGS_AHEAD >= end) return;
-    const int64_t row = sq_bags_row(j, i + SQ_BAGS_AHEAD);
-    if (row < 0) return;
-    const char* at = (const char*)j->table + row * j->stride;
-    for (long long b = 0; b < bytes; b += 64) __builtin_prefetch(at + b);
+enum { SQ_NAME(BAGS_VECTORS) = 16 / SQ_V_LANES }; /* of a part */
+
+/* The rows of places begin <= i < end; 0 where an index is outside. The compiler vectorises loops without a way out. */
+SQ_INLINE int SQ_NAME(bags_find)(const sq_bags_job* j, int64_t begin, int64_t end) {
+    if (j->map) return sq_bags_find_mapped(j, begin, end);
+    const uint64_t table = (uintptr_t)j->table, stride = j->stride, last = j->rows - 1;
+    const int64_t* const wide = (const int64_t*)j->indices;
+    const int32_t* const narrow = (const int32_t*)j->indices;
+    const uint8_t** const found = j->found;
+    uint64_t outside = 0; /* the highest bit of a number below 0 is set */
+    if (j->wide_indices)
+        for (int64_t i = begin; i < end; i++) {
+            const uint64_t row = wide[i];
+            outside |= row | (last - row), found[i] = (const uint8_t*)(uintptr_t)(table + row * stride);
+        }
+    else
+        for (int64_t i = begin; i < end; i++) {
+            const uint64_t row = (int64_t)narrow[i];
+            outside |= row | (last - row), found[i] = (const uint8_t*)(uintptr_t)(table + row * stride);
+        }
+    if (outside >> 63) return 0;
+    if (j->edge)
+        for (int64_t i = begin; i < end; i++) found[i] = sq_bags_readable(j, found[i]);
+    return 1;
 }
 
-/* Fewer columns than a block: one value at a time. */
-SQ_INLINE float SQ_NAME(bags_value)(const uint8_t* at, int bits, long long c) {
-    if (bits == 32) return ((const float*)at)[c];
-    if (bits == 16) return sq_from_half(((const uint16_t*)at)[c]);
-    const int each = 8 / bits;
-    return (float)(at[c / each] >> c % each * bits & ((1 << bits) - 1));
-}
-
-enum { SQ_NAME(BAGS_PER_PART) = 16 / SQ_V_LANES, SQ_NAME(BAGS_VECTORS) = SQ_BAGS_BLOCK / SQ_V_LANES };
-
-/* Adds a block of columns of place i to `acc`. */
-SQ_INLINE void SQ_NAME(bags_add)(const sq_bags_job* j, int64_t start, int64_t i, int64_t end, int bits, long long first,
-                                 SQ_V* acc) {
-    if (first == 0) SQ_NAME(bags_prefetch)(j, i, end, j->stride);
-    const int64_t row = sq_bags_row(j, i);
-    if (row < 0) return;
-    const uint8_t* at = (const uint8_t*)j->table + row * j->stride;
-    const float w = sq_bags_weight(j, start, i);
-    float scale = 1, bias = 0;
-    if (bits < 8)
-        SQ_TWO_HALVES(sq_bags_tail(j, at, bits), &scale, &bias);
-    else if (bits == 8)
-        sq_bags_params(j, row, at, bits, &scale, &bias);
-    const SQ_V by = SQ_V_SET(scale * w), from = SQ_V_SET(bias * w);
-#pragma GCC unroll 4
-    for (int part = 0; part < SQ_BAGS_BLOCK / 16; part++) {
-        SQ_V values[SQ_NAME(BAGS_PER_PART)];
-        SQ_UNPACK(bits, at + (first + 16 * part) * bits / 8, values);
+/* Adds the row of place i to `acc`. */
+SQ_INLINE void SQ_NAME(bags_add)(const sq_bags_block* k, const sq_bags_lane* lane, int64_t i, SQ_V* acc) {
+    const uint8_t* row = k->found[i];
+    if (!row) return;
+    SQ_V by = SQ_V_SET(1.0f), from = SQ_V_SET(0.0f);
+    if (k->bits == 8) {
+        const uint8_t* params = row + k->tail;
+        if (__builtin_expect(k->job->apart != NULL, 0)) params = sq_bags_apart(k->job, i);
+        by = SQ_V_SET(sq_float_at(params)), from = SQ_V_SET(sq_float_at(params + 4));
+    }
+    if (k->bits < 8) SQ_TWO_HALVES(row + k->tail, &by, &from);
+    if (__builtin_expect(k->weights != NULL, 0)) {
+        const SQ_V w = SQ_V_SET(k->weights[i - lane->origin]);
+        by = SQ_V_MUL(by, w), from = SQ_V_MUL(from, w);
+    }
+#pragma GCC unroll 8
+    for (int part = 0; part < k->parts; part++) {
+        SQ_V values[SQ_NAME(BAGS_VECTORS)];
+        SQ_UNPACK(k->bits, row + part * 2 * k->bits, values);
 #pragma GCC unroll 16
-        for (int v = 0; v < SQ_NAME(BAGS_PER_PART); v++) {
-            SQ_V* sum = &acc[part * SQ_NAME(BAGS_PER_PART) + v];
-            *sum = SQ_V_FMA(values[v], by, bits <= 8 ? SQ_V_ADD(*sum, from) : *sum);
+        for (int v = 0; v < SQ_NAME(BAGS_VECTORS); v++) {
+            SQ_V* sum = &acc[part * SQ_NAME(BAGS_VECTORS) + v];
+            *sum = SQ_V_FMA(values[v], by, k->bits <= 8 ? SQ_V_ADD(*sum, from) : *sum);
         }
     }
 }
 
-SQ_INLINE void SQ_NAME(bags_store)(const sq_bags_job* j, long long bag, long long first, const SQ_V* acc) {
-    const int64_t length = j->starts[bag + 1] - j->starts[bag];
-    const SQ_V factor = SQ_V_SET(j->mean && length ? 1.0f / (float)length : 1.0f);
-#pragma GCC unroll 64
-    for (int v = 0; v < SQ_NAME(BAGS_VECTORS); v++)
-        SQ_V_STORE(j->y + bag * j->columns + first + v * SQ_V_LANES, SQ_V_MUL(acc[v], factor));
-}
-
-/* A whole block of columns of one bag: sums stay in registers. */
-SQ_INLINE void SQ_NAME(bag_block)(const sq_bags_job* j, long long bag, int bits, long long first) {
-    const int64_t start = j->starts[bag], end = j->starts[bag + 1];
-    SQ_V acc[SQ_NAME(BAGS_VECTORS)];
-#pragma GCC unroll 64
-    for (int v = 0; v < SQ_NAME(BAGS_VECTORS); v++) acc[v] = SQ_V_SET(0.0f);
-    for (int64_t i = start; i < end; i++) SQ_NAME(bags_add)(j, start, i, end, bits, first, acc);
-    SQ_NAME(bags_store)(j, bag, first, acc);
-}
-
-/* The columns of one bag that fill no block. */
-SQ_INLINE void SQ_NAME(bag_rest)(const sq_bags_job* j, long long bag, int bits, long long first, int count) {
-    const int64_t start = j->starts[bag], end = j->starts[bag + 1];
-    float acc[SQ_BAGS_BLOCK] = {0};
-    float* y = j->y + bag * j->columns + first;
-    for (int64_t i = start; i < end; i++) {
-        if (first == 0) SQ_NAME(bags_prefetch)(j, i, end, j->stride);
-        const int64_t row = sq_bags_row(j, i);
-        if (row < 0) continue;
-        const uint8_t* at = (const uint8_t*)j->table + row * j->stride;
-        const float w = sq_bags_weight(j, start, i);
-        float scale = 1, bias = 0;
-        if (bits < 8)
-            SQ_TWO_HALVES(sq_bags_tail(j, at, bits), &scale, &bias);
-        else if (bits == 8)
-            sq_bags_params(j, row, at, bits, &scale, &bias);
-        scale *= w, bias *= w;
-        for (int c = 0; c < count; c++)
-            acc[c] = fmaf(SQ_NAME(bags_value)(at, bits, first + c), scale, bits <= 8 ? acc[c] + bias : acc[c]);
+/* Writes the sums of a bag, whose columns end in the last part. */
+SQ_INLINE void SQ_NAME(bags_store)(const sq_bags_block* k, long long bag, const SQ_V* acc) {
+    float *y = k->job->y + bag * k->job->columns + k->first, last[16];
+    const SQ_V factor = SQ_V_SET(sq_bags_factor(k->job, bag));
+    const int rest = k->columns - 16 * (k->parts - 1);
+#pragma GCC unroll 8
+    for (int part = 0; part < k->parts; part++) {
+        float* to = part < k->parts - 1 || rest == 16 ? y + 16 * part : last;
+#pragma GCC unroll 16
+        for (int v = 0; v < SQ_NAME(BAGS_VECTORS); v++)
+            SQ_V_STORE(to + v * SQ_V_LANES, SQ_V_MUL(acc[part * SQ_NAME(BAGS_VECTORS) + v], factor));
     }
-    const float factor = j->mean && end > start ? 1.0f / (float)(end - start) : 1.0f;
-    for (int c = 0; c < count; c++) y[c] = acc[c] * factor;
+    if (rest < 16) memcpy(y + 16 * (k->parts - 1), last, rest * sizeof(float));
 }
 
+/* Begins a bag: its first rows are asked for unless they have been. The next place to ask for. */
+SQ_INLINE int64_t SQ_NAME(bags_take)(const sq_bags_block* k, sq_bags_lane* lane, long long bag, int64_t soon,
+                                     int64_t last, SQ_V* acc) {
+    *lane = sq_bags_lane_of(k->job, bag);
+    const int64_t wanted = lane->i + sq_bags_ahead(k) < last ? lane->i + sq_bags_ahead(k) : last;
+    while (soon < wanted) soon = sq_bags_prefetch(k, soon, last);
+#pragma GCC unroll 64
+    for (int v = 0; v < k->parts * SQ_NAME(BAGS_VECTORS); v++) acc[v] = SQ_V_SET(0.0f);
+    return soon;
+}
+
+/* One block of columns of bags begin <= bag < end; rows are asked for up to place `last`. A sum waits for the one
+ * before it, so two bags with short rows are summed at the same time. */
+SQ_INLINE void SQ_NAME(bags_block)(const sq_bags_block* k, long long begin, long long end, int64_t last) {
+    int64_t soon = k->job->starts[begin]; /* the next place to ask for */
+    sq_bags_lane one, two;
+    SQ_V sums[SQ_PARTS * SQ_NAME(BAGS_VECTORS)], others[SQ_PARTS * SQ_NAME(BAGS_VECTORS)];
+    long long next = begin;
+    soon = SQ_NAME(bags_take)(k, &one, next++, soon, last, sums);
+    if (k->bits <= 8 && k->parts * 2 <= SQ_PARTS && next < end) {
+        soon = SQ_NAME(bags_take)(k, &two, next++, soon, last, others);
+        for (;;) {
+            const int64_t left = one.end - one.i, left_two = two.end - two.i;
+            for (int64_t n = left < left_two ? left : left_two; n > 0; n--) {
+                soon = sq_bags_prefetch(k, soon, last);
+                soon = sq_bags_prefetch(k, soon, last);
+                SQ_NAME(bags_add)(k, &one, one.i++, sums);
+                SQ_NAME(bags_add)(k, &two, two.i++, others);
+            }
+            if (two.i == two.end) {
+                SQ_NAME(bags_store)(k, two.bag, others);
+                if (next == end) break;
+                soon = SQ_NAME(bags_take)(k, &two, next++, soon, last, others);
+            }
+            if (one.i == one.end) {
+                SQ_NAME(bags_store)(k, one.bag, sums);
+                if (next == end) {
+                    one = two;
+#pragma GCC unroll 64
+                    for (int v = 0; v < k->parts * SQ_NAME(BAGS_VECTORS); v++) sums[v] = others[v];
+                    break;
+                }
+                soon = SQ_NAME(bags_take)(k, &one, next++, soon, last, sums);
+            }
+        }
+    }
+    for (;;) {
+        while (one.i < one.end) {
+            soon = sq_bags_prefetch(k, soon, last);
+            SQ_NAME(bags_add)(k, &one, one.i++, sums);
+        }
+        SQ_NAME(bags_store)(k, one.bag, sums);
+        if (next == end) break;
+        soon = SQ_NAME(bags_take)(k, &one, next++, soon, last, sums);
+    }
+}
+
+/* All columns from `first` on that fit into the registers. How many. */
+SQ_INLINE int SQ_NAME(bags_columns)(const sq_bags_job* j, long long begin, long long end, int64_t last, int bits,
+                                    long long first) {
+    const long long left = j->columns - first;
+    const int columns = left < 16 * SQ_PARTS ? (int)left : 16 * SQ_PARTS;
+#define SQ_CASE(parts)                                                                \
+    case parts: {                                                                     \
+        const sq_bags_block block = sq_bags_block_of(j, bits, first, parts, columns); \
+        SQ_NAME(bags_block)(&block, begin, end, last);                                \
+        break;                                                                        \
+    }
+    switch ((columns + 15) / 16) {
+        SQ_CASE(1)
+#if SQ_PARTS >= 4
+        SQ_CASE(2) SQ_CASE(3) SQ_CASE(4)
+#endif
+#if SQ_PARTS >= 8
+        SQ_CASE(5) SQ_CASE(6) SQ_CASE(7) SQ_CASE(8)
+#endif
+    }
+#undef SQ_CASE
+    return columns;
+}
+
+/* A bag of wide rows is done block by block while its rows are in the cache. */
 SQ_INLINE void SQ_NAME(bags)(const void* job, long long begin, long long end, int bits) {
     const sq_bags_job* j = (const sq_bags_job*)job;
-    for (long long bag = begin; bag < end; bag++) {
-        long long first = 0;
-        for (; first + SQ_BAGS_BLOCK <= j->columns; first += SQ_BAGS_BLOCK) SQ_NAME(bag_block)(j, bag, bits, first);
-        if (first < j->columns) SQ_NAME(bag_rest)(j, bag, bits, first, (int)(j->columns - first));
+    const int64_t last = j->starts[end];
+    if (!SQ_NAME(bags_find)(j, j->starts[begin], last)) {
+        *j->outside = 1;
+        return;
     }
+    const long long step = j->columns <= 16 * SQ_PARTS ? end - begin : 1;
+    for (long long bag = begin; bag < end; bag += step)
+        for (long long first = 0; first < j->columns;) {
+            const int columns = SQ_NAME(bags_columns)(j, bag, bag + step, last, bits, first);
+            first += columns;
+            if (first < j->columns) sq_bags_advance(j, bag, columns * bits / 8);
+        }
 }
 
 static void SQ_NAME(bags_f32)(const void* job, long long begin, long long end) { SQ_NAME(bags)(job, begin, end, 32); }
@@ -106,6 +178,7 @@ static void SQ_NAME(bags_u2)(const void* job, long long begin, long long end) { 
 
 #undef SQ_UNPACK
 #undef SQ_TWO_HALVES
+#undef SQ_PARTS
 #undef SQ_V
 #undef SQ_V_LANES
 #undef SQ_V_SET

@@ -1,8 +1,8 @@
 """Native steps of the sums over bags of table rows."""
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t
 
-from serverquant.blobs._blob cimport SQ_OK, sq_shape, sq_step, sq_tensor
-from serverquant.kernels.embedding._embedding cimport sq_bags_job, sum_bags
+from serverquant.blobs._blob cimport SQ_ERROR, SQ_OK, sq_shape, sq_step, sq_tensor
+from serverquant.kernels.embedding._embedding cimport sq_bags_job, sq_bags_scratch, sum_bags
 from serverquant.ops._native cimport index_at
 from serverquant.runtime._plan cimport Step, fail
 
@@ -41,68 +41,48 @@ cdef bint is_pruned(sq_step* s, const Bags* c) noexcept nogil:
     return s.in_[c.mapping].shape.size != 1 or (<const int32_t*>s.in_[c.mapping].data)[0] != 0
 
 
-cdef bint all_below(const sq_tensor* indices, int64_t most) noexcept nogil:
-    """Whether all lie in 0 .. most - 1: a loop without a way out, for the compiler to vectorise."""
-    cdef const int64_t* wide = <const int64_t*>indices.data
-    cdef const int32_t* narrow = <const int32_t*>indices.data
-    cdef uint64_t outside = 0, last = most - 1      # the highest bit of a number below 0 is set
-    cdef int64_t i
-    if indices.shape.item_bytes == 8:
-        for i in range(indices.shape.size):
-            outside |= <uint64_t>wide[i] | (last - <uint64_t>wide[i])
-    else:
-        for i in range(indices.shape.size):
-            outside |= <uint64_t>narrow[i] | (last - <uint64_t>narrow[i])
-    return outside >> 63 == 0
-
-
-cdef int check_indices(sq_step* s, const Bags* c) noexcept nogil:
-    """Every index, and what it is mapped to, is inside; SQ_OK or SQ_ERROR."""
+cdef int refuse_outside(sq_step* s, const Bags* c, const sq_bags_job* job) noexcept nogil:
+    """Says which index, or what it is mapped to, is outside."""
     cdef const sq_tensor* indices = s.in_[c.indices]
-    cdef int64_t rows = s.in_[0].shape.dims[0], most = rows, index, row, i
-    cdef const int32_t* map = NULL
-    if is_pruned(s, c):
-        map, most = <const int32_t*>s.in_[c.mapping].data, s.in_[c.mapping].shape.size
-    if map == NULL and all_below(indices, most):
-        return SQ_OK
+    cdef int64_t most = job.rows if job.map == NULL else job.mapped, index, i
     for i in range(indices.shape.size):
         index = index_at(indices, i)
         if index < 0 or index >= most:
             return fail(s, "index %lld (place %lld of input %d) is outside of the %lld rows", <long long>index,
                         <long long>i, c.indices, <long long>most)
-        if map != NULL:
-            row = map[index]
-            if row < -1 or row >= rows:
-                return fail(s, "index %lld is mapped to row %lld (input %d), outside of the table's %lld rows",
-                            <long long>index, <long long>row, c.mapping, <long long>rows)
-    return SQ_OK
+        if job.map != NULL and not -1 <= job.map[index] < job.rows:
+            return fail(s, "index %lld is mapped to row %lld (input %d), outside of the table's %lld rows",
+                        <long long>index, <long long>job.map[index], c.mapping, job.rows)
+    return fail(s, "the indices (input %d) changed while they were read", c.indices)
 
 
 cdef int run_bags(sq_step* s) noexcept nogil:
+    """Scratch: where each bag begins, and the kernel's."""
     cdef Bags* c = <Bags*>s.ctx
     cdef int64_t bags = s.in_[c.lengths].shape.size, n = s.in_[c.indices].shape.size
-    cdef int64_t* starts = <int64_t*>s.scratch(s, (bags + 1) * sizeof(int64_t))
+    cdef int outside = 0
     cdef sq_bags_job job
-    cdef int status
-    if starts == NULL:
-        return fail(s, "no memory for scratch")
+    job.table, job.rows = s.in_[0].data, s.in_[0].shape.dims[0]
+    job.columns, job.stride = c.columns, c.stride
+    job.indices, job.wide_indices = s.in_[c.indices].data, s.in_[c.indices].shape.item_bytes == 8
+    job.positional, job.mean = c.positional, c.mean
+    job.weights = <const float*>s.in_[c.weights].data if c.weights else NULL
+    job.map, job.mapped = NULL, 0
+    if is_pruned(s, c):
+        job.map, job.mapped = <const int32_t*>s.in_[c.mapping].data, s.in_[c.mapping].shape.size
+    job.apart = <const float*>s.in_[c.apart].data if c.apart else NULL
+    job.outside, job.y = &outside, <float*>s.out[0].data
     if c.weights and not c.positional and s.in_[c.weights].shape.size != n:
         return fail(s, "there are %lld weights (input %d) for %lld indices (input %d)",
                     <long long>s.in_[c.weights].shape.size, c.weights, <long long>n, c.indices)
-    status = find_starts(s, c, starts)
-    if status == SQ_OK:
-        status = check_indices(s, c)
-    if status != SQ_OK:
-        return status
-    job.table, job.columns, job.stride = s.in_[0].data, c.columns, c.stride
-    job.indices, job.wide_indices = s.in_[c.indices].data, s.in_[c.indices].shape.item_bytes == 8
-    job.starts, job.positional, job.mean = starts, c.positional, c.mean
-    job.weights = <const float*>s.in_[c.weights].data if c.weights else NULL
-    job.map = <const int32_t*>s.in_[c.mapping].data if is_pruned(s, c) else NULL
-    job.apart = <const float*>s.in_[c.apart].data if c.apart else NULL
-    job.y = <float*>s.out[0].data
-    sum_bags(&job, c.bits, bags, n)
-    return SQ_OK
+    cdef int64_t* starts = <int64_t*>s.scratch(s, (bags + 1) * sizeof(int64_t) + sq_bags_scratch(&job, c.bits, n))
+    if starts == NULL:
+        return fail(s, "no memory for scratch")
+    if find_starts(s, c, starts) != SQ_OK:
+        return SQ_ERROR
+    job.starts = starts
+    sum_bags(&job, c.bits, bags, n, starts + bags + 1)
+    return refuse_outside(s, c, &job) if outside else SQ_OK
 
 
 cdef int reshape_bags(sq_step* s, const sq_shape* const* inputs, sq_shape* const* outputs) noexcept nogil:

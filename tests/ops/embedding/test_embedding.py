@@ -91,11 +91,11 @@ def test_random_rows_meet_the_mean(bits):
 
 
 def bags_of(rows, dtype=np.int64):
-    lengths = np.array([3, 0, 1, 17, 2], np.int32)
+    lengths = np.array([3, 0, 1, 17, 2, 0, 70, 5, 0], np.int32)
     return RNG.integers(0, rows, lengths.sum()).astype(dtype), lengths
 
 
-@pytest.mark.parametrize("columns", [4, 60, 64, 132])
+@pytest.mark.parametrize("columns", [4, 32, 60, 64, 132, 260])
 @pytest.mark.parametrize("bits", [8, 4, 2])
 def test_fused_bags(setting, bits, columns):
     rows = 9
@@ -125,7 +125,7 @@ def test_fused_bags(setting, bits, columns):
 def test_float_bags(setting, dtype, columns):
     x = RNG.standard_normal((9, columns)).astype(dtype)
     indices, lengths = bags_of(9)
-    weights, places = (RNG.standard_normal(n).astype(np.float32) for n in (indices.size, 17))
+    weights, places = (RNG.standard_normal(n).astype(np.float32) for n in (indices.size, 70))
     plain = x.astype(np.float32)
     feeds = {"X": x, "I": indices, "L": lengths}
     got = run("SparseLengthsSum", feeds)
@@ -174,6 +174,8 @@ I2, L2 = np.array([0, 1]), np.array([1, 1], np.int32)
     [
         ("SparseLengthsSum", {"X": X, "I": np.array([0, 4]), "L": L2}, ServerquantError, r"index 4 \(place 1"),
         ("SparseLengthsSum", {"X": X, "I": np.array([-1, 0]), "L": L2}, ServerquantError, "index -1"),
+        ("SparseLengthsSum", {"X": X, "I": np.array([0, -(2**63)]), "L": L2}, ServerquantError, "place 1"),
+        ("SparseLengthsSum", {"X": X, "I": np.array([0, 4], np.int32), "L": L2}, ServerquantError, "index 4"),
         ("SparseLengthsSum", {"X": X, "I": I2, "L": np.array([1, 2], np.int32)}, ServerquantError, "add up to 3"),
         ("SparseLengthsSum", {"X": X, "I": I2, "L": np.array([3, -1], np.int32)}, ServerquantError, "is -1"),
         ("SparseLengthsSum", {"X": X, "I": I2, "L": L2.astype(np.int64)}, DTypeError, "int32"),
@@ -192,6 +194,12 @@ I2, L2 = np.array([0, 1]), np.array([1, 1], np.int32)
             {"X": np.zeros((4, 9), np.uint8), "I": I2, "L": L2, "M": np.array([0, 4], np.int32)},
             ServerquantError,
             "mapped to row 4",
+        ),
+        (
+            "SparseLengthsSum8BitRowwiseSparse",
+            {"X": np.zeros((4, 9), np.uint8), "I": I2 + 1, "L": L2, "M": np.array([0, -1], np.int32)},
+            ServerquantError,
+            r"index 2 \(place 1 of input 1\) is outside of the 2 rows",
         ),
         ("FloatToFused4BitRowwiseQuantized", {"X": X[:, :3]}, ShapeError, "whole bytes"),
         ("FloatToFused4BitFakeRowwiseQuantized", {"X": X[0]}, ShapeError, "2 dimensions"),
