@@ -1,10 +1,11 @@
 """Native steps that quantize the rows of a table by themselves, and back."""
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t
 from libc.string cimport memcpy
 
 from serverquant.blobs._blob cimport SQ_OK, sq_step, sq_tensor
 from serverquant.kernels.half._half cimport from_f16, to_f16
 from serverquant.kernels.rowwise._rowwise cimport dequantize_rows, quantize_rows, sq_row_bytes
+from serverquant.ops._native cimport index_at
 from serverquant.runtime._plan cimport Step, fail
 
 from serverquant.kernels.rowwise._rowwise import FORMATS
@@ -64,10 +65,7 @@ cdef int run_gather(sq_step* s) noexcept nogil:
     if chosen == NULL:
         return fail(s, "no memory for scratch")
     for i in range(n):
-        if indices.shape.item_bytes == 8:
-            index = (<const int64_t*>indices.data)[i]
-        else:
-            index = (<const int32_t*>indices.data)[i]
+        index = index_at(indices, i)
         if index < 0 or index >= rows:
             return fail(s, "index %lld (place %lld) is outside of the table's %lld rows", <long long>index,
                         <long long>i, <long long>rows)
