@@ -1,14 +1,14 @@
-"""Whole nets at batch 1: ours against ONNX Runtime and the real Caffe2, in one run, taking turns.
+"""Whole nets at batch 1: ours against ONNX Runtime, OpenVINO and the real Caffe2, in one run, taking turns.
 
     python benchmarks/nets.py [--json] [--threads 1 2] [--rounds 10] [--times 10] [--only int8|fp32] [--no-peer-int8]
 
 - ResNet-50 int8 (`resnet50_recipe_int8_fixed`) and MobileNetV2 int8 against ONNX Runtime's fp32 nets of the same
-  weights;
+  weights, and against the int8 nets that the quantizers of ONNX Runtime and OpenVINO make of those;
 - both fp32 nets and DenseNet-121 (densenet.py) against ONNX Runtime's fp32 and real Caffe2's.
 
-Beside them, without a bound: the real Caffe2's int8 nets, and those of ONNX Runtime's quantizer. Nothing is
-timed before its answers are checked against the stored ones: ours byte for byte, ONNX Runtime's fp32 within the bound
-of `nets/cases.py`, its int8 by the ratio of signal to noise. Caffe2's depthwise convolutions saturate, so it may
+Beside them, without a bound: the real Caffe2's int8 nets and OpenVINO's fp32. Nothing is timed before its answers are
+checked against the stored ones: ours byte for byte, the peers' fp32 within the bound of `nets/cases.py`, their int8 by
+the ratio of signal to noise. Caffe2's depthwise convolutions saturate, so it may
 differ; how many blobs do is printed.
 """
 
@@ -18,12 +18,13 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import densenet
 import numpy as np
 import timing
-from peers import onnx_nets, ort, real_caffe2
+from peers import ort, ov, real_caffe2
 
 import serverquant
 from serverquant._base import _isa
@@ -33,7 +34,9 @@ sys.path.insert(0, str(timing.ROOT / "nets"))
 import cases
 
 ORT_FP32, ORT_INT8, CAFFE2 = "ONNX Runtime fp32", "ONNX Runtime int8", "Caffe2"
-MIN_SQNR_DB = 15  # of the peer's int8 net: below this it would not be the same net any more
+OV_FP32, OV_INT8 = "OpenVINO fp32", "OpenVINO int8"
+INT8_BOUND = 1.3  # to the int8 nets of the peers
+MIN_SQNR_DB = 15  # of a peer's int8 net: below this it would not be the same net any more
 Run = Callable[[int], Sequence[int]]
 
 
@@ -51,6 +54,8 @@ class Mark:
     def bounds(self) -> dict[str, float]:
         """Peer -> bound."""
         given = {ORT_FP32: self.bound, CAFFE2: self.caffe2_bound}
+        if self.kind == "int8":
+            given |= {ORT_INT8: INT8_BOUND, OV_INT8: INT8_BOUND}
         return {name: bound for name, bound in given.items() if bound}
 
 
@@ -116,31 +121,48 @@ def sqnr_db(case: cases.NetCase, outputs: dict[str, np.ndarray]) -> float:
     return float(10 * np.log10(np.square(want).sum() / max(noise, 1e-30)))
 
 
-def ort_fp32(case: cases.NetCase, model: Any, threads: int) -> Run:
-    session = ort.OnnxRuntime(model.SerializeToString(), case.inputs(), threads)
-    outputs = session.outputs()
+def fp32_checked(case: cases.NetCase, peer: Any, name: str) -> Run:
+    """A peer's fp32 net."""
+    outputs = peer.outputs()
     for answer in case.answers():
         if answer.blob in outputs and (why := answer.compare(outputs[answer.blob])):
-            sys.exit(f"ONNX Runtime's {case.name}: {answer.blob}: {why}")
-    return session.run
+            sys.exit(f"{name}: {case.name}: {answer.blob}: {why}")
+    return peer.run
 
 
-def ort_int8(case: cases.NetCase, model: Any, threads: int) -> Run:
-    session = ort.OnnxRuntime(ort.quantized(model, case.inputs()), case.inputs(), threads)
-    if (sqnr := sqnr_db(case, session.outputs())) < MIN_SQNR_DB:
-        sys.exit(f"ONNX Runtime's int8 {case.name}: {sqnr:.1f} dB")
-    return session.run
+def int8_checked(case: cases.NetCase, peer: Any, name: str) -> Run:
+    """A peer's int8 net."""
+    if (sqnr := sqnr_db(case, peer.outputs())) < MIN_SQNR_DB:
+        sys.exit(f"{name}: {case.name}: {sqnr:.1f} dB")
+    return peer.run
 
 
-def contestants(mark: Mark, threads: int, args: Any, stack: ExitStack, report: timing.Report) -> dict[str, Run]:
+def sessions(mark: Mark, int8: bool) -> dict[str, Callable[[int], Any]]:
+    """Name -> what makes a peer's session for a number of threads, out of a model that is made once."""
+    case = case_of(mark.peer)
+    inputs, made = case.inputs(), {}
+    if ort.available():
+        from peers import onnx_nets  # needs onnx
+
+        model = onnx_nets.convert(load_net(case.init_path()), load_net(case.predict_path), inputs)
+        made[ORT_FP32] = partial(ort.OnnxRuntime, model.SerializeToString(), inputs)
+        if int8:
+            made[ORT_INT8] = partial(ort.OnnxRuntime, ort.quantized(model, inputs), inputs)
+    if ov.available():
+        made[OV_FP32] = partial(ov.OpenVino, ov.converted(model), inputs)
+        if int8:
+            made[OV_INT8] = partial(ov.OpenVino, ov.quantized(model, inputs), inputs)
+    return made
+
+
+def contestants(mark: Mark, peers: dict[str, Callable[[int], Any]], threads: int, stack: ExitStack,
+                report: timing.Report) -> dict[str, Run]:
     """Name -> run of ours and of every peer that is there, all checked."""
     case, peer = case_of(mark.net), case_of(mark.peer)
     runs = {"serverquant": ours_checked(case, threads, stack)}
-    if ort.available():
-        model = onnx_nets.convert(load_net(peer.init_path()), load_net(peer.predict_path), peer.inputs())
-        runs[ORT_FP32] = ort_fp32(peer, model, threads)
-        if mark.kind == "int8" and not args.no_peer_int8:
-            runs[ORT_INT8] = ort_int8(peer, model, threads)
+    for name, session in peers.items():
+        check = int8_checked if name in (ORT_INT8, OV_INT8) else fp32_checked
+        runs[name] = check(peer, session(threads), name)
     if real_caffe2.available():
         runs[CAFFE2] = caffe2_checked(case, stack.enter_context(real_caffe2.Caffe2(threads)), report)
     return runs
@@ -149,13 +171,15 @@ def contestants(mark: Mark, threads: int, args: Any, stack: ExitStack, report: t
 def main() -> int:
     parser = timing.arguments(__doc__ or "")
     parser.add_argument("--only", choices=["int8", "fp32"], help="only these nets")
-    parser.add_argument("--no-peer-int8", action="store_true", help="leave ONNX Runtime's own int8 out")
+    parser.add_argument("--no-peer-int8", action="store_true", help="leave the int8 nets of the peers' quantizers out")
     args = parser.parse_args()
-    report = timing.Report.start("Whole nets, batch 1", args.json, [*ort.versions(), *real_caffe2.versions()])
+    versions = [*ort.versions(), *ov.versions(), *real_caffe2.versions()]
+    report = timing.Report.start("Whole nets, batch 1", args.json, versions)
     for mark in [mark for mark in marks() if args.only in (None, mark.kind)]:
+        peers = sessions(mark, mark.kind == "int8" and not args.no_peer_int8)
         for threads in args.threads:
             with ExitStack() as stack:
-                runs = contestants(mark, threads, args, stack, report)
+                runs = contestants(mark, peers, threads, stack, report)
                 samples = timing.take_turns(runs, args.rounds, args.times)
             report.samples(f"{mark.net}, {threads} threads", samples, "serverquant", mark.bounds)
     return report.close()
