@@ -17,7 +17,7 @@
 #include "planes.h"
 
 #define SQ_DEPTHWISE_F32_KERNEL(isa, name, lanes) \
-    {#name, SQ_ISA_##isa, lanes, name##_flat, name##_channels, name##_lines},
+    {#name, SQ_ISA_##isa, lanes, name##_flat, name##_channels, name##_lines, {name##_gather_1, name##_gather_2}},
 static const sq_depthwise_f32_row table[] = {
 #include "kernels.inc"
 };

@@ -34,6 +34,12 @@ static inline void sq_prefetch_floats(const float* p, int64_t count) {
 typedef void (*sq_some_lines)(const float* const* x, const sq_window* window, const float* w, const float* bias,
                               const sq_bounds* bounds, float* out);
 
+/* A run of pixels of a line: `count` outputs from `at` on that read consecutive (times the stride) inputs, or padding. */
+typedef struct sq_pixel_run {
+    int32_t at, count;
+    int64_t source; /* offset in the input plane; -1: padding */
+} sq_pixel_run;
+
 typedef struct sq_depthwise_f32_row {
     const char* name;
     int32_t isa;
@@ -49,6 +55,10 @@ typedef struct sq_depthwise_f32_row {
     /* A plane whose window is 3x3 with strides 1 or 2. zeros: in[2] of them. Touches nothing beside the planes. */
     void (*lines)(const float* x, const float* zeros, const sq_window* window, const float* w, const float* bias,
                   const sq_bounds* bounds, float* y);
+    /* With stride 1 and 2: the runs, in ascending order, of so many planes of x, one after another, to rows of `width`.
+     * Writes whole vectors, up to 60 bytes past the end; reads as many for stride 1. */
+    void (*gather[2])(const sq_pixel_run* runs, int count, const float* x, int64_t plane, int64_t planes, float* out,
+                      int64_t width);
 } sq_depthwise_f32_row;
 
 typedef struct sq_conv_f32 {

@@ -160,6 +160,38 @@ static void SQ_NAME(_lines)(const float* x, const float* zeros, const sq_window*
     }
 }
 
+SQ_BODY void SQ_NAME(_gather)(const sq_pixel_run* runs, int count, const float* x, int64_t plane, int64_t planes,
+                              float* out, int64_t width, const int step) {
+    for (int64_t j = 0; j < planes; j++, x += plane, out += width)
+        for (int r = 0; r < count; r++) {
+            const int64_t pixels = runs[r].count;
+            const float* from = x + runs[r].source;
+            float* to = out + runs[r].at;
+            for (int64_t i = 0; i < pixels; i += SQ_LANES) {
+                if (runs[r].source < 0) {
+                    SQ_STORE(to + i, SQ_ZERO());
+                } else if (step == 1) {
+                    SQ_STORE(to + i, SQ_LOAD(from + i));
+                } else {
+                    const int64_t at = 2 * i, end = 2 * pixels - 1;
+                    const SQ_V a = SQ_LOAD_MASKED(from + at, SQ_NAME(_inside)(at, end));
+                    const SQ_V b = SQ_LOAD_MASKED(from + at + SQ_LANES, SQ_NAME(_inside)(at + SQ_LANES, end));
+                    SQ_STORE(to + i, SQ_EVEN(a, b));
+                }
+            }
+        }
+}
+
+static void SQ_NAME(_gather_1)(const sq_pixel_run* runs, int count, const float* x, int64_t plane, int64_t planes,
+                               float* out, int64_t width) {
+    SQ_NAME(_gather)(runs, count, x, plane, planes, out, width, 1);
+}
+
+static void SQ_NAME(_gather_2)(const sq_pixel_run* runs, int count, const float* x, int64_t plane, int64_t planes,
+                               float* out, int64_t width) {
+    SQ_NAME(_gather)(runs, count, x, plane, planes, out, width, 2);
+}
+
 #undef SQ_BODY
 #undef SQ_EACH
 #undef SQ_TIMES

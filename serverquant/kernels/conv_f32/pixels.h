@@ -32,16 +32,10 @@ static pixel_plan plan_pixels(const sq_conv_f32* c, int64_t team) {
     return p;
 }
 
-/* A run of a panel's row: `count` outputs of one line that read consecutive (times the stride) inputs, or padding. */
-typedef struct pixel_run {
-    int32_t at, count;
-    int64_t source;  /* offset in the input plane; -1: padding */
-} pixel_run;
-
 enum { MAX_RUNS = 64 }; /* every run has a pixel, and no tile has more */
 
 /* One line's outputs x0 <= ox < x1 under tap kx: padding, inside, padding. `line`: offset of the input line, or -1. */
-static int add_line(const sq_window* w, int64_t line, int64_t kx, int64_t x0, int64_t x1, int32_t at, pixel_run* runs) {
+static int add_line(const sq_window* w, int64_t line, int64_t kx, int64_t x0, int64_t x1, int32_t at, sq_pixel_run* runs) {
     const int64_t stride = w->stride[2], shift = kx * w->dilation[2] - w->pad[2];
     int64_t first = x0, last = x0;
     if (line >= 0) {
@@ -50,17 +44,17 @@ static int add_line(const sq_window* w, int64_t line, int64_t kx, int64_t x0, in
         while (last > first && (last - 1) * stride + shift >= w->in[2]) last--;
     }
     int n = 0;
-    if (first > x0 && last > first) runs[n++] = (pixel_run){at, (int32_t)(first - x0), -1};
+    if (first > x0 && last > first) runs[n++] = (sq_pixel_run){at, (int32_t)(first - x0), -1};
     if (last > first)
-        runs[n++] = (pixel_run){at + (int32_t)(first - x0), (int32_t)(last - first), line + first * stride + shift};
+        runs[n++] = (sq_pixel_run){at + (int32_t)(first - x0), (int32_t)(last - first), line + first * stride + shift};
     else
         last = x0;
-    if (x1 > last) runs[n++] = (pixel_run){at + (int32_t)(last - x0), (int32_t)(x1 - last), -1};
+    if (x1 > last) runs[n++] = (sq_pixel_run){at + (int32_t)(last - x0), (int32_t)(x1 - last), -1};
     return n;
 }
 
 /* The runs of outputs p0 <= p < p1 under one tap. */
-static int list_runs(const sq_window* w, const int64_t tap[3], int64_t p0, int64_t p1, pixel_run* runs) {
+static int list_runs(const sq_window* w, const int64_t tap[3], int64_t p0, int64_t p1, sq_pixel_run* runs) {
     int n = 0;
     for (int64_t p = p0; p < p1;) {
         int64_t at[3], line = 0;
@@ -76,29 +70,13 @@ static int list_runs(const sq_window* w, const int64_t tap[3], int64_t p0, int64
     return n;
 }
 
-/* Copies by 16 bytes, up to 12 too many: the next run, or the panel's slack, takes them. */
-static inline void copy_run(float* out, const float* in, int32_t count) {
-    for (int32_t i = 0; i < count; i += 4) memcpy(out + i, in + i, 16);
-}
-
-static inline void zero_run(float* out, int32_t count) {
-    static const float zeros[4];
-    for (int32_t i = 0; i < count; i += 4) memcpy(out + i, zeros, 16);
-}
-
-static inline void gather_row(const pixel_run* runs, int count, const float* plane, int64_t stride, float* out) {
-    for (int r = 0; r < count; r++) {
-        if (runs[r].source < 0) {
-            zero_run(out + runs[r].at, runs[r].count);
-        } else if (stride == 1) {
-            copy_run(out + runs[r].at, plane + runs[r].source, runs[r].count);
-        } else if (stride == 2) {
-            sq_every_second_f32(out + runs[r].at, plane + runs[r].source, runs[r].count);
-        } else {
-            const float* in = plane + runs[r].source;
-            for (int32_t i = 0; i < runs[r].count; i++) out[runs[r].at + i] = in[i * stride];
-        }
-    }
+/* What the rows' own gather does, for any stride. */
+static void gather_far(const sq_pixel_run* runs, int count, const float* x, int64_t plane, int64_t planes,
+                       int64_t stride, float* out, int64_t width) {
+    for (int64_t j = 0; j < planes; j++, x += plane, out += width)
+        for (int r = 0; r < count; r++)
+            for (int32_t i = 0; i < runs[r].count; i++)
+                out[runs[r].at + i] = runs[r].source < 0 ? 0.0f : x[runs[r].source + i * stride];
 }
 
 /* Rows k0 <= k < k1 of the panel of pixels p0..p1; `x` is the group's first plane. */
@@ -106,13 +84,18 @@ static void gather_panel(const sq_conv_f32* c, const float* x, int64_t p0, int64
                          int64_t width, float* panel) {
     const sq_window* w = &c->window;
     const int64_t channels = c->channels / c->groups, plane = sq_volume(w->in);
-    pixel_run runs[MAX_RUNS];
+    sq_pixel_run runs[MAX_RUNS];
     for (int64_t k = k0; k < k1;) {
         int64_t tap[3], channel = k % channels;
         sq_coordinates(k / channels, w->kernel, tap);
         int count = list_runs(w, tap, p0, p1, runs);
-        for (; channel < channels && k < k1; channel++, k++, panel += width)
-            gather_row(runs, count, x + channel * plane, w->stride[2], panel);
+        const int64_t planes = sq_f32_min(channels - channel, k1 - k);
+        if (w->stride[2] > 2)
+            gather_far(runs, count, x + channel * plane, plane, planes, w->stride[2], panel, width);
+        else
+            c->depthwise->gather[w->stride[2] - 1](runs, count, x + channel * plane, plane, planes, panel, width);
+        k += planes;
+        panel += planes * width;
     }
 }
 
