@@ -35,7 +35,8 @@ static pixel_plan plan_pixels(const sq_conv_f32* c, int64_t team) {
 enum { MAX_RUNS = 64 }; /* every run has a pixel, and no tile has more */
 
 /* One line's outputs x0 <= ox < x1 under tap kx: padding, inside, padding. `line`: offset of the input line, or -1. */
-static int add_line(const sq_window* w, int64_t line, int64_t kx, int64_t x0, int64_t x1, int32_t at, sq_pixel_run* runs) {
+static int add_line(const sq_window* w, int64_t line, int64_t kx, int64_t x0, int64_t x1, int32_t at,
+                    sq_pixel_run* runs) {
     const int64_t stride = w->stride[2], shift = kx * w->dilation[2] - w->pad[2];
     int64_t first = x0, last = x0;
     if (line >= 0) {
