@@ -87,9 +87,11 @@ def test_int16_sums_of_trained_weights(row, k):
         assert packed.depth == 2 or k < 64
 
 
-@pytest.mark.parametrize(("n", "k", "thin"), [(1, 300, True), (4, 64, True), (5, 300, False), (1, 9, False)])
+@pytest.mark.parametrize(
+    ("n", "k", "thin"), [(1, 300, True), (1, 128, True), (3, 192, True), (4, 64, True), (5, 300, False), (1, 9, False)]
+)
 def test_few_columns_take_a_row_of_their_own(n, k, thin):
-    x, w = operands(np.random.default_rng(n), 20, n, k)
+    x, w = operands(np.random.default_rng(n), 37, n, k)
     packed = _gemm.pack(w)
     if packed.isa != "scalar":
         assert ("x4c" in packed.row) is thin

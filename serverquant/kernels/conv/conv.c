@@ -71,6 +71,32 @@ static void fill_pointers(const sq_source* source, int64_t m0, int64_t m1, int32
     }
 }
 
+/* The output columns begin <= x < end of the run whose taps are all inside the image. */
+static void inside_columns(const sq_conv_geometry* g, const run* r, int32_t* begin, int32_t* end) {
+    int64_t step = g->stride[2], first = (g->pad[2] + step - 1) / step;
+    int64_t room = (int64_t)g->in[2] - 1 - (int64_t)(g->kernel[2] - 1) * g->dilation[2] + g->pad[2];
+    int64_t last = room < 0 ? 0 : room / step + 1;
+    *begin = (int32_t)(first < r->begin ? r->begin : first > r->end ? r->end : first);
+    *end = (int32_t)(last < *begin ? *begin : last > r->end ? r->end : last);
+}
+
+/* Pixels whose taps are all inside the image lie `step` bytes apart. */
+static int64_t run_pixels(const sq_source* source, int64_t m, int64_t most, const uint8_t** rows) {
+    const sq_conv_source* s = (const sq_conv_source*)source;
+    const sq_conv_geometry* g = s->geometry;
+    const run r = run_at(g, m, m + most);
+    int32_t begin, end;
+    inside_columns(g, &r, &begin, &end);
+    if (begin > r.begin || end == begin) return r.begin - (end > begin ? begin : r.end);
+    for (int32_t kz = 0; kz < g->kernel[0]; kz++)
+        for (int32_t ky = 0; ky < g->kernel[1]; ky++) {
+            const uint8_t* row = input_row(s, &r, kz, ky);
+            if (!row) return r.begin - r.end;
+            for (int32_t kx = 0; kx < g->kernel[2]; kx++) *rows++ = row + input_column(g, begin, kx) * g->in_channels;
+        }
+    return end - begin;
+}
+
 static inline void fill_bytes(uint8_t* to, uint8_t value, int64_t n) {
     for (int64_t i = 0; i < n; i++) to[i] = value;
 }
@@ -113,15 +139,6 @@ static void gather_inside(uint8_t* to, int64_t stride, const uint8_t* from, int6
     } else {
         for (; count > 0; count--, to += stride, from += step) sq_copy_short(to, from, span);
     }
-}
-
-/* The output columns begin <= x < end of the run whose taps are all inside the image. */
-static void inside_columns(const sq_conv_geometry* g, const run* r, int32_t* begin, int32_t* end) {
-    int64_t step = g->stride[2], first = (g->pad[2] + step - 1) / step;
-    int64_t room = (int64_t)g->in[2] - g->kernel[2] + g->pad[2];
-    int64_t last = room < 0 ? 0 : room / step + 1;
-    *begin = (int32_t)(first < r->begin ? r->begin : first > r->end ? r->end : first);
-    *end = (int32_t)(last < *begin ? *begin : last > r->end ? r->end : last);
 }
 
 /* One tap row of a run whose kx taps lie side by side. */
@@ -180,4 +197,6 @@ void sq_conv_source_init(sq_conv_source* source, const sq_conv_geometry* geometr
     source->channels = geometry->in_channels / weight->groups;
     source->base.copies = weight->taps != sq_conv_taps(geometry);
     source->base.fill = source->base.copies ? fill_copies : fill_pointers;
+    source->base.run = source->base.copies ? NULL : run_pixels;
+    source->base.step = (int64_t)geometry->stride[2] * geometry->in_channels;
 }

@@ -36,6 +36,8 @@ cdef extern from "../kernels/gemm/gemm.h" nogil:
     ctypedef struct sq_source:
         void (*fill)(const sq_source*, int64_t, int64_t, int32_t, const uint8_t**, uint8_t*) noexcept nogil
         int32_t copies
+        int64_t (*run)(const sq_source*, int64_t, int64_t, const uint8_t**) noexcept nogil
+        int64_t step
 
     ctypedef struct sq_gemm_job:
         const sq_packed* packed

@@ -220,6 +220,12 @@ cdef void _fill_plain(const sq_source* source, int64_t m0, int64_t m1, int32_t g
         rows[m - m0] = s.a + m * s.lda
 
 
+cdef int64_t _run_plain(const sq_source* source, int64_t m, int64_t most, const uint8_t** rows) noexcept nogil:
+    cdef const plain_source* s = <const plain_source*>source
+    rows[0] = s.a + m * s.lda
+    return most
+
+
 # A job cut into a grid of `by_rows` x `by_panels` pieces, one a thread.
 cdef struct grid:
     const sq_gemm_job* job
@@ -281,6 +287,7 @@ cdef int gemm_u8(const uint8_t* a, int64_t m, int64_t lda, const sq_packed* pack
     cdef plain_source source
     cdef sq_gemm_job job
     source.base.fill, source.base.copies, source.a, source.lda = _fill_plain, 0, a, lda
+    source.base.run, source.base.step = _run_plain, lda
     job.packed, job.ep, job.source, job.c, job.m, job.ldc = packed, ep, &source.base, c, m, ldc
     return gemm_job(&job, NULL, 1 << 20, gemm_team(packed, m))
 

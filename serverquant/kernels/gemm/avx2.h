@@ -8,6 +8,7 @@
 #include "epilogue.h"
 #include "q31.h"
 #include "serverquant/simd.h"
+#include "serverquant/unroll.h"
 
 SQ_TARGET_AVX2_BEGIN
 

@@ -7,6 +7,7 @@
 #include "epilogue.h"
 #include "q31.h"
 #include "serverquant/simd.h"
+#include "serverquant/unroll.h"
 
 SQ_TARGET_AVX512VNNI_BEGIN
 
@@ -212,8 +213,8 @@ SQ_INLINE __m512i v512_join(const __m128i q[4]) {
 #define TH_Q31 v512_q31
 #include "thin.h"
 
-static void sq_gemm_u8s8s32_8x4c64_avx512vnni(const sq_tile* t) { v512_thin_tile_of(t); }
-#define sq_gemm_u8s8s32_8x4c64_avx512vnni_sum_rows sq_gemm_u8s8s32_6x64c4_avx512vnni_sum_rows
+static void sq_gemm_u8s8s32_16x4c64_avx512vnni(const sq_tile* t) { v512_thin_tile_of(t); }
+#define sq_gemm_u8s8s32_16x4c64_avx512vnni_sum_rows sq_gemm_u8s8s32_6x64c4_avx512vnni_sum_rows
 
 SQ_TARGET_END
 

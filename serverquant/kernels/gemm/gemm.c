@@ -115,6 +115,46 @@ static int64_t first_column(const sq_packed* w, int64_t p, int32_t nr) {
     return p / panels * w->n + p % panels * nr;
 }
 
+/* Runs of rows that need a pointer a tap instead of one each, for rows of the table that do little with each pointer:
+ * whole tiles, the last one moved back to end with the run. */
+static void run_steps(const sq_gemm_job* job, const sq_gemm_row* row, sq_tile* t, int64_t m0, int64_t rows) {
+    const int64_t size = job->ep->kind >= SQ_RAW_S32 ? 4 : 1, step = tile_rows(row, t->n);
+    t->m = (int32_t)step;
+    t->a_step = job->source->step;
+    for (int64_t i = 0; i < rows; i += step) {
+        const int64_t at = i + step <= rows ? i : rows - step;
+        t->a_offset = at * t->a_step;
+        t->c = (uint8_t*)job->c + (m0 + at) * job->ldc * size;
+        row->tile(t);
+    }
+    t->a_step = t->a_offset = 0;
+}
+
+/* Rows m0..m1 of a job of one panel whose rows lie in runs. */
+static void run_thin(const sq_gemm_job* job, const sq_gemm_row* row, int64_t m0, int64_t m1, const uint8_t** rows) {
+    const sq_packed* w = job->packed;
+    const sq_source* s = job->source;
+    const int64_t chunk = sq_chunk_rows((int64_t)w->taps * w->kc), least = tile_rows(row, w->n);
+    sq_tile t = {.a = rows, .packed = w, .ep = job->ep, .w = w->data, .n = w->n, .ldc = job->ldc};
+    for (int64_t m = m0, run; m < m1; m += run) {
+        const int64_t begin = m;
+        int64_t single = 0;
+        for (run = 0; m + single < m1 && single < chunk && run < least; single += run < 0 ? -run : run < least ? run : 0)
+            run = s->run(s, m + single, m1 - m - single, rows);
+        if (run < least) run = 0;
+        if (single > chunk) single = chunk, run = 0;
+        if (single) {
+            s->fill(s, m, m + single, 0, rows, NULL);
+            t.a_stride = single;
+            run_panel(job, row, &t, m, single);
+            m += single;
+            if (run) s->run(s, m, run, rows);
+        }
+        if (run) run_steps(job, row, &t, m, run);
+        sq_rows_done(job->ep, begin, m + run, 0, w->n, job->ldc);
+    }
+}
+
 void sq_gemm_block(const sq_gemm_job* job, int64_t m0, int64_t m1, int64_t p0, int64_t p1, uint8_t* scratch) {
     const sq_packed* w = job->packed;
     const sq_gemm_row* row = &table[w->row];
@@ -124,6 +164,11 @@ void sq_gemm_block(const sq_gemm_job* job, int64_t m0, int64_t m1, int64_t p0, i
     const uint8_t** rows = scratch ? (const uint8_t**)scratch : (const uint8_t**)small;
     int32_t* sums = (int32_t*)(rows + chunk * w->taps);
     uint8_t* copy = (uint8_t*)(sums + chunk);
+    const int one_panel = w->groups == 1 && panels == 1;
+    if (row->lanes == 1 && one_panel && w->kc % row->kr == 0 && job->source->run && !w->zero_points) {
+        run_thin(job, row, m0, m1, rows);
+        return;
+    }
     for (int64_t m = m0; m < m1; m += chunk) {
         int64_t count = m1 - m < chunk ? m1 - m : chunk;
         int filled = 0;

@@ -71,6 +71,7 @@ typedef struct sq_packed {
 typedef struct sq_tile {
     const uint8_t* const* a;       /* row i at a[tap * a_stride + i] + a_offset, kc bytes */
     int64_t a_stride, a_offset;
+    int64_t a_step;                /* not 0: only row 0 has pointers, row i lies i * a_step bytes behind it */
     const int8_t* w;               /* the panel */
     const int32_t* row_sums;       /* m entries; NULL: the weights' zero points are 0 */
     const int32_t* zero_points;    /* n entries */
@@ -101,6 +102,10 @@ typedef struct sq_gemm_row {
 typedef struct sq_source {
     void (*fill)(const struct sq_source*, int64_t m0, int64_t m1, int32_t group, const uint8_t** rows, uint8_t* copy);
     int32_t copies;      /* 1: fill() copies, and is called anew for each group; 0: group g lies at + g * kc */
+    /* How many rows from m on, at most `most`, lie `step` bytes apart in every tap, with row m's pointers in rows[taps];
+     * or minus the number of rows that do not. NULL: not known. */
+    int64_t (*run)(const struct sq_source*, int64_t m, int64_t most, const uint8_t** rows);
+    int64_t step;
 } sq_source;
 
 typedef struct sq_gemm_job {

@@ -15,40 +15,62 @@ static const int32_t TH_NAME(row_of)[4][16] = {TH_PLACES(/ 1), TH_PLACES(/ 2), T
 static const int32_t TH_NAME(column_of)[4][16] = {TH_PLACES(% 1), TH_PLACES(% 2), TH_PLACES(% 3), TH_PLACES(% 4)};
 #undef TH_PLACES
 
+SQ_INLINE void TH_NAME(add)(TH_V* acc, TH_V x, TH_V w) {
+    *acc = TH_DOT(*acc, x, w);
+    SQ_SETTLE(*acc);
+}
+
 /* One vector of k; `part`: its first `count` only. */
 SQ_INLINE void TH_NAME(step)(TH_V* acc, const uint8_t* const* a, int32_t k, const int part, int32_t count,
                              const int8_t* w, const int mr, const int n) {
     TH_V weight[4];
-#pragma GCC unroll 4
-    for (int j = 0; j < n; j++) weight[j] = TH_W(w + j * TH_STEP);
-#pragma GCC unroll 8
-    for (int i = 0; i < mr; i++) {
-        const TH_V x = part ? TH_X_PART(a[i] + k, count) : TH_X(a[i] + k);
-#pragma GCC unroll 4
-        for (int j = 0; j < n; j++) acc[i * n + j] = TH_DOT(acc[i * n + j], x, weight[j]);
-    }
+    SQ_EACH_J(n, weight[j] = TH_W(w + j * TH_STEP);)
+    SQ_EACH_I(mr, const TH_V x = part ? TH_X_PART(a[i] + k, count) : TH_X(a[i] + k);
+              SQ_EACH_J(n, TH_NAME(add)(&acc[i * n + j], x, weight[j]);))
 }
 
-/* The sums of the tile, lane i * n + j; those of rows that it lacks are anything. */
-SQ_INLINE TH_V TH_NAME(sums)(const sq_tile* t, const int mr, const int n, const int whole) {
+SQ_INLINE void TH_NAME(multiply)(const sq_tile* t, TH_V* acc, const int mr, const int n, const int whole) {
     const int32_t taps = t->packed->taps, kc = t->packed->kc;
     const int8_t* w = t->w;
-    TH_V acc[TH_LANES];
-    __m128i quarters[TH_LANES / 4];
-#pragma GCC unroll 16
-    for (int i = 0; i < TH_LANES; i++) acc[i] = TH_ZERO();
     for (int32_t tap = 0; tap < taps; tap++) {
-        const uint8_t* a[8];
+        const uint8_t* a[TH_LANES];
         int32_t k = 0;
-#pragma GCC unroll 8
-        for (int i = 0; i < mr; i++) a[i] = t->a[tap * t->a_stride + (whole || i < t->m ? i : 0)] + t->a_offset;
+        SQ_EACH_I(mr, a[i] = t->a[tap * t->a_stride + (whole || i < t->m ? i : 0)] + t->a_offset;)
         for (; k <= kc - TH_STEP; k += TH_STEP, w += n * TH_STEP) TH_NAME(step)(acc, a, k, 0, 0, w, mr, n);
         if (k < kc) TH_NAME(step)(acc, a, k, 1, kc - k, w, mr, n);
     }
-#pragma GCC unroll 4
-    for (int q = 0; q < TH_LANES / 4; q++)
-        quarters[q] = 4 * q < mr * n ? TH_QUARTER(acc[4 * q], acc[4 * q + 1], acc[4 * q + 2], acc[4 * q + 3])
-                                     : _mm_setzero_si128();
+}
+
+/* The same for rows that lie a_step bytes apart, and whole vectors of k: taps are short, so it is pointers that cost. */
+SQ_INLINE void TH_NAME(multiply_steps)(const sq_tile* t, TH_V* acc, const int mr, const int n) {
+    const int64_t kc = t->packed->kc, a_step = t->a_step;
+    const uint8_t *const *tap = t->a, *const *const last = tap + t->packed->taps;
+    const int8_t* w = t->w;
+    do {
+        const uint8_t* x = *tap + t->a_offset;
+        const uint8_t* const end = x + kc;
+        do {
+            TH_V weight[4];
+            SQ_EACH_J(n, weight[j] = TH_W(w + j * TH_STEP);)
+            SQ_EACH_I(mr, const TH_V v = TH_X(x + i * a_step);
+                      SQ_EACH_J(n, TH_NAME(add)(&acc[i * n + j], v, weight[j]);))
+            w += n * TH_STEP;
+        } while ((x += TH_STEP) < end);
+    } while (++tap < last);
+}
+
+/* The sums of the tile, lane i * n + j; those of rows that it lacks are anything. */
+SQ_INLINE TH_V TH_NAME(sums)(const sq_tile* t, const int mr, const int n, const int whole, const int stepped) {
+    TH_V acc[TH_LANES];
+    __m128i quarters[TH_LANES / 4];
+    SQ_EACH_I(TH_LANES, acc[i] = TH_ZERO();)
+    if (stepped)
+        TH_NAME(multiply_steps)(t, acc, mr, n);
+    else
+        TH_NAME(multiply)(t, acc, mr, n, whole);
+    SQ_EACH_J(TH_LANES / 4,
+              quarters[j] = 4 * j < mr * n ? TH_QUARTER(acc[4 * j], acc[4 * j + 1], acc[4 * j + 2], acc[4 * j + 3])
+                                           : _mm_setzero_si128();)
     return TH_JOIN(quarters);
 }
 
@@ -79,9 +101,10 @@ SQ_INLINE void TH_NAME(store)(const sq_tile* t, __m128i bytes, const int n) {
             for (int j = 0; j < n; j++) to[i * t->ldc + j] = all[i * n + j];
 }
 
-SQ_INLINE void TH_NAME(tile)(const sq_tile* t, const int mr, const int n, const int whole) {
+SQ_INLINE void TH_NAME(tile)(const sq_tile* t, const int mr, const int n, const int whole, const int stepped) {
     const TH_V row = TH_LOAD(TH_NAME(row_of)[n - 1]), column = TH_LOAD(TH_NAME(column_of)[n - 1]);
-    TH_V acc = TH_OP(add_epi32)(TH_NAME(sums)(t, mr, n, whole), TH_TAKE(TH_FIRST(t->ep->bias + t->column, n), column));
+    const TH_V bias = TH_TAKE(TH_FIRST(t->ep->bias + t->column, n), column);
+    TH_V acc = TH_OP(add_epi32)(TH_NAME(sums)(t, mr, n, whole, stepped), bias);
     if (t->row_sums) {
         const TH_V sums = TH_TAKE(TH_FIRST(t->row_sums, t->m), row), zeros = TH_TAKE(TH_FIRST(t->zero_points, n), column);
         acc = TH_OP(sub_epi32)(acc, TH_OP(mullo_epi32)(sums, zeros));
@@ -95,20 +118,22 @@ SQ_INLINE void TH_NAME(tile)(const sq_tile* t, const int mr, const int n, const 
     }
 }
 
-#define TH_TILE(mr, n)                        \
-    if (t->m == (mr))                         \
-        TH_NAME(tile)(t, mr, n, 1);           \
-    else                                      \
-        TH_NAME(tile)(t, mr, n, 0);           \
-    break;
+/* Functions of their own, as gcc shares registers badly among tiles that it has inlined into one. */
+#define TH_TILE(mr, n)                                                                                          \
+    static __attribute__((noinline)) void TH_NAME(whole_##n)(const sq_tile* t) { TH_NAME(tile)(t, mr, n, 1, 0); } \
+    static __attribute__((noinline)) void TH_NAME(part_##n)(const sq_tile* t) { TH_NAME(tile)(t, mr, n, 0, 0); }  \
+    static __attribute__((noinline)) void TH_NAME(steps_##n)(const sq_tile* t) { TH_NAME(tile)(t, mr, n, 1, 1); } \
+    static void TH_NAME(tile_##n)(const sq_tile* t) {                                                           \
+        (t->m != (mr) ? TH_NAME(part_##n) : t->a_step ? TH_NAME(steps_##n) : TH_NAME(whole_##n))(t);            \
+    }
+TH_TILE(TH_LANES, 1)
+TH_TILE(TH_LANES / 2, 2)
+TH_TILE(TH_LANES / 3, 3)
+TH_TILE(TH_LANES / 4, 4)
 
 static void TH_NAME(tile_of)(const sq_tile* t) {
-    switch (t->n) {
-    case 1: TH_TILE(8, 1)
-    case 2: TH_TILE(TH_LANES / 2, 2)
-    case 3: TH_TILE(TH_LANES / 3, 3)
-    default: TH_TILE(TH_LANES / 4, 4)
-    }
+    static void (*const tiles[4])(const sq_tile*) = {TH_NAME(tile_1), TH_NAME(tile_2), TH_NAME(tile_3), TH_NAME(tile_4)};
+    tiles[t->n - 1](t);
 }
 
 #undef TH_TILE
