@@ -56,6 +56,8 @@ def check(made: serverquant.Result, feeds: dict[str, np.ndarray], caffe2: real_c
     "name",
     [
         "digits24",
+        "digits_depthwise",
+        "digits_mlp",
         "resnet_eighth_bn",
         "mobilenet_v2_quarter",
         "squeezenet_tiny",
@@ -66,7 +68,7 @@ def check(made: serverquant.Result, feeds: dict[str, np.ndarray], caffe2: real_c
     ],
 )
 def test_nets(name, method, caffe2):
-    feeds = dict(np.load(NETS / name / "inputs.npz"))
+    feeds = dict(np.load(NETS / ("digits24" if name.startswith("digits") else name) / "inputs.npz"))
     # pair_safe: the same on CPUs without VNNI
     made = serverquant.quantize(
         NETS / name / "init_net.pb", NETS / name / "predict_net.pb", feeds, method=method, pair_safe=True

@@ -63,8 +63,8 @@ class _Side:
         self._fill = fills[layer.made.input[2]]
         self.weight = _weight(fills[layer.made.input[1]])
         args = Arguments(self._fill)
-        self._scale = args.float("Y_scale")
-        self.bias = np.float64(args.value("values")) * self._scale
+        self._scale = args.float("Y_scale", 0.0)  # 0: of a float bias
+        self.bias = np.float64(args.value("values")) * (self._scale or 1.0)
         seen = statistics.blobs[self.blob].histogram
         self.most = max(-seen.lo, seen.hi, float(np.abs(self.bias).max(initial=0.0)))
 
@@ -77,9 +77,9 @@ class _Side:
         """Take another bias; how far it is from the old one."""
         change = float(np.abs(bias - self.bias).max(initial=0.0))
         kept = [arg for arg in self._fill.arg if arg.name != "values"]
-        values = make_argument("values", quantize_bias(np.float32(bias), self._scale))
+        values = quantize_bias(np.float32(bias), self._scale) if self._scale else np.float32(bias)
         del self._fill.arg[:]
-        self._fill.arg.extend([*kept, values])
+        self._fill.arg.extend([*kept, make_argument("values", values)])
         return change
 
 
@@ -147,7 +147,7 @@ def _without_bias(op: OperatorDef, x: str, weight: np.ndarray, name: str, init: 
     """The same layer on x with another weight and bias 0; output and weights are `name` and names after it."""
     made = OperatorDef()
     made.CopyFrom(op)
-    kept = [arg for arg in op.arg if not arg.name.startswith("Y_")]
+    kept = [arg for arg in op.arg if not arg.name.startswith("Y_") and arg.name != "dequantize_output"]
     del made.arg[:]
     made.arg.extend(kept)
     made.input[:] = [x, f"{name}_weight", f"{name}_bias"]

@@ -58,7 +58,8 @@ def _dilated(args: dict[str, Any]) -> bool:
 
 @emits("FC", writes="Int8FC Int8Quantize")
 def fc(w: Writer, op: OperatorDef) -> None:
-    """FC, as Int8FC; the columns of its weight follow the layout of what it reads."""
+    """FC, as Int8FC; the columns of its weight follow the layout of what it reads. Where its output is only asked for
+    as float, it gives that, not rounded once more; its bias is float then, since Caffe2 loses an int8 one."""
     value, args = w.constant(op), arguments(op)
     copied(args, ("axis", "axis_w"))
     axis = args.int("axis", 1) % max(len(w.shape(op.input[0])) + 1, 2)
@@ -73,9 +74,15 @@ def fc(w: Writer, op: OperatorDef) -> None:
         c, height, width = shape
         matrix = matrix.reshape(-1, c, height, width).transpose(0, 2, 3, 1).reshape(len(matrix), -1)
     weight, scale = w.weight(f"{op.input[1]}_nhwc" if shape and shape[1:] != (1, 1) else op.input[1], matrix)
-    bias = w.bias(op, len(value), _product(x.params.scale, scale))
     axes: dict[str, Any] = {"axis": axis} if axis != 1 else {}
-    _remember(w, Layer(op, w.write(op, "Int8FC", [x.name, weight, bias], **axes), value, shape))
+    if w.is_float(op.output[0]):
+        bias = w.float_bias(op, len(value))
+        made = w.add("Int8FC", [x.name, weight, bias], list(op.output), dequantize_output=1, **axes)
+        w.floats.add(op.output[0])
+    else:
+        bias = w.bias(op, len(value), _product(x.params.scale, scale))
+        made = w.write(op, "Int8FC", [x.name, weight, bias], **axes)
+    _remember(w, Layer(op, made, value, shape))
 
 
 def _remember(w: Writer, layer: Layer) -> None:

@@ -153,6 +153,15 @@ class Writer:
         self.fill(found.name, quantize(np.ascontiguousarray(turned), params), params)
         return found
 
+    def is_float(self, name: str) -> bool:
+        """Whether a blob is only asked for as float: nothing that reads it has an int8 form."""
+        readers = self.readers.get(name, [])
+        return self.activation(name) is None and not any(self._has_form(reader.type) for reader in readers)
+
+    @staticmethod
+    def _has_form(type: str) -> bool:
+        return type in MAKERS or bool(registry.schema(type).int8)
+
     def is_image(self, name: str) -> bool:
         """Whether float and int8 form differ in layout."""
         return self.order == "NCHW" and len(self.shape(name)) == 3
@@ -346,11 +355,21 @@ class Writer:
         values = {"shape": stored.shape, "values": stored.tobytes(), **out_arguments(params)}
         self.out.init_ops.append(operator("Int8GivenTensorFill", [], [blob], **values))
 
-    def bias(self, op: OperatorDef, n: int, scale: float) -> str:
+    def float_bias(self, op: OperatorDef, n: int) -> str:
+        """The bias of a layer alone, zeros where it has none."""
+        given, value = self._bias(op, n)
+        return self.net.add_weight(given or f"{op.output[0]}_bias", value)
+
+    def _bias(self, op: OperatorDef, n: int) -> tuple[str, np.ndarray]:
         given = op.input[2] if len(op.input) > 2 else ""
         value = self.net.weight(given) if given else np.zeros(n, np.float32)
         if value is None or value.dtype != np.float32 or not np.isfinite(value).all():
             raise Stays("its bias is not a finite constant")
+        return given, value
+
+    def bias(self, op: OperatorDef, n: int, scale: float) -> str:
+        """A bias of int32, of that scale."""
+        given, value = self._bias(op, n)
         blob = self.net.unique(f"{given or op.output[0] + '_bias'}_int8")
         values = quantize_bias(value.reshape(-1), scale)
         self.out.init_ops.append(
