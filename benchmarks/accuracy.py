@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import timing
-from peers import nncf_onnx, onnx_nets, ort
+from peers import nncf_onnx, ort
 
 import serverquant
 from serverquant.quantization.net import Net
@@ -134,6 +134,8 @@ def ours(**settings: Any) -> Quantizer:
 
 
 def peer(quantizer: Callable[..., bytes], **options: Any) -> Quantizer:
+    from peers import onnx_nets
+
     def run(given: Task) -> Callable[[], np.ndarray]:
         net = Net(*given.nets)
         simplify(net)

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    from serverquant.qparams import KINDS
     from serverquant.quantization.corrections import bias, equalization
-    from serverquant.quantization.ptq import EMBEDDINGS, METHODS, PRESETS, REPORT_SAMPLES
+    from serverquant.quantization.ptq import EMBEDDINGS, METHODS, PRESETS, REPORT_SAMPLES, WEIGHT_KINDS
 
     parser.add_argument("init", metavar="INIT_NET")
     parser.add_argument("predict", metavar="PREDICT_NET")
@@ -34,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", metavar="FILE", help="recipe.json of the same net: its settings again")
     parser.add_argument("--method", choices=METHODS, help="ranges of activations")
     parser.add_argument("--percentile", type=float, help="share kept by that method (default 99.99)")
-    parser.add_argument("--weights", choices=KINDS, help="ranges of weights")
+    parser.add_argument("--weights", choices=WEIGHT_KINDS, help="ranges of weights")
     parser.add_argument(
         "--embeddings", choices=EMBEDDINGS, help="bits of the rows of tables (default fused8)"
     )

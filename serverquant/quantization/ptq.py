@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 RECIPE, RECIPE_VERSION = "serverquant recipe", 2
 EMBEDDINGS = ("fused8", "fused4", "float")
 METHODS = (*KINDS, "percentile", "moving_average")
+WEIGHT_KINDS = (*KINDS, "search")
 FILES = ("init_net.pb", "predict_net.pb", "recipe.json")
 REPORT_FILES, REPORT_SAMPLES = ("report.json", "report.html"), 128
 
@@ -45,7 +46,8 @@ REPORT_FILES, REPORT_SAMPLES = ("report.json", "report.html"), 128
 class Settings:
     """method: how the ranges of activations are chosen, one of qparams.KINDS, or `percentile` with the share to keep,
     or `moving_average` of the batches' ranges (see `calibrate`; the one that depends on the order of the data).
-    weights: the kind of the weights, per tensor and symmetric. percentile: for that method, above 0, at most 100.
+    weights: how the symmetric scale of a weight is chosen, one of qparams.KINDS, or `search` (corrections.clipping).
+    percentile: for that method, above 0, at most 100.
     pair_safe: weights are kept small enough that Caffe2 gives the same bytes on CPUs without VNNI too.
     equalization: of channels between layers, one of corrections.equalization.KINDS. bias: how biases are corrected, one
     of corrections.bias.KINDS. embeddings: what constant tables of embeddings become, one of EMBEDDINGS; rows of an odd
@@ -63,7 +65,7 @@ class Settings:
         """ArgumentError for what cannot be."""
         for what, value, known in (
             ("method", self.method, METHODS),
-            ("weights", self.weights, KINDS),
+            ("weights", self.weights, WEIGHT_KINDS),
             ("equalization", self.equalization, equalization.KINDS),
             ("bias", self.bias, bias_correction.KINDS),
             ("embeddings", self.embeddings, EMBEDDINGS),

@@ -13,9 +13,12 @@ from small_nets import NETS, conv, nets_of, outputs, random
 import serverquant
 from serverquant import cli, core
 from serverquant._base.errors import ArgumentError, QuantizationError
+from serverquant.qparams import dequantize
+from serverquant.qparams import quantize as quantize_weights
 from serverquant.quantization.calibrate import calibrate, calibrate_net
 from serverquant.quantization.corrections.equalization import equalize
 from serverquant.quantization.corrections.means import ChannelMeans
+from serverquant.quantization.emit.weights import weight_params
 from serverquant.quantization.net import Net
 from serverquant.quantization.ptq import PRESETS, quantize
 from serverquant.quantization.rewrite import simplify
@@ -62,12 +65,12 @@ def test_outputs_of_trained_nets_stay(name, places, kind):
 
 
 def test_ranges_meet():
-    net = near(pair("digits_mlp"), {"data": IMAGES[:4]}, 2)
-    first, second, third = (net.weight(op.input[1]) for op in net.ops if op.type == "FC")
+    ops = [core.CreateOperator("FC", [f"x{i}", f"w{i}", "b"], [f"x{i + 1}"]) for i in range(3)]
+    weights = {f"w{i}": uneven(12, 12, seed=i) for i in range(3)}
+    net = near(nets_of(ops, inputs=["x0"], outputs=["x3"], b=np.zeros(12), **weights), {"x0": random(5, 12)}, 2)
+    first, second, third = (net.weight(op.input[1]) for op in net.ops)
     for a, b in ((first, second), (second, third)):
-        rows, columns = np.abs(a).max(1), np.abs(b).max(0)
-        alive = (rows > 0) & (columns > 0)
-        np.testing.assert_allclose(rows[alive], columns[alive], rtol=5e-3)
+        np.testing.assert_allclose(np.abs(a).max(1), np.abs(b).max(0), rtol=5e-3)
 
 
 def uneven(*shape, seed):
@@ -131,6 +134,15 @@ def test_dead_channels_stay_finite():
     ops = [conv("x", "h", "w", "c"), conv("h", "y", "v", "d")]
     net = near(nets_of(ops, **{**LAYERS, "w": w}), {"x": X}, 1)
     assert not net.weight(net.ops[0].input[1])[2].any()
+
+
+def test_a_dying_channel_does_not_blow_up():
+    """Its weights are nearly 0, its bias is not: its activation stays in the range of the others."""
+    w, c = random(8, 4, 3, 3, seed=1), random(8, seed=2)
+    w[2], c[2] = w[2] * f32(1e-12), 0.5
+    net = near(nets_of([conv("x", "h", "w", "c"), conv("h", "y", "v", "d")], **{**LAYERS, "w": w, "c": c}), {"x": X}, 1)
+    bias = np.abs(net.weight(net.ops[0].input[2]))
+    assert bias[2] <= bias.max() <= np.abs(c).max()
 
 
 def test_activations_agree_with_caffe2s_operator():
@@ -241,6 +253,24 @@ def test_any_batching_gives_the_same_biases():
         quantize(*pair("digits_depthwise"), {"data": images[::-1]}, batch=1),
     ]
     assert len({(r.init.SerializeToString(), r.predict.SerializeToString(), json.dumps(r.recipe)) for r in made}) == 1
+
+
+# ---- clipping -------------------------------------------------------------------------------------------------------
+
+
+def test_search_cuts_off_where_it_pays():
+    def error(value, params):
+        return np.square(dequantize(quantize_weights(value, params), params) - value).sum()
+
+    few_large = np.concatenate([random(20000), f32([9, -9])])
+    whole, found = weight_params(few_large, "min_max"), weight_params(few_large, "search")
+    assert found.zero_point == 128
+    assert found.scale < 0.95 * whole.scale
+    assert error(few_large, found) < 0.95 * error(few_large, whole)
+    even = f32(np.linspace(-1, 1, 255))
+    assert weight_params(even, "search") == weight_params(even, "min_max")
+    assert weight_params(np.zeros(5, f32), "search") == weight_params(np.zeros(5, f32), "min_max")
+    assert settings(weights="search")["weights"] == "search"
 
 
 # ---- presets and recipes --------------------------------------------------------------------------------------------

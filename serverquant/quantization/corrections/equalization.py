@@ -10,7 +10,9 @@ and s is free. With r1_i the range of row i of W1, r2_i that of column i of W2, 
     s_i = sqrt(r1_i r2_i) / r2_i
 
 after which both are sqrt(r1_i r2_i): Nagel, van Baalen, Blankevoort, Welling, "Data-Free Quantization Through Weight
-Equalization and Bias Correction", ICCV 2019, equation 11. Chains of layers are gone through until nothing moves.
+Equalization and Bias Correction", ICCV 2019, equation 11. Chains of layers are gone through until nothing moves. One
+limit is ours: a channel whose weights have died, but not its bias, would get a bias, and so an activation, that leaves
+no steps for the others; s_i is at least |b1_i| / max |b1|.
 
 `activations` takes r1_i = max |f(...)_i|, seen in calibration, so 1 / s is what Caffe2's ComputeEqualizationScale gives
 for the inputs and the weight of the second layer. That formula does not look at W1, and would blow up the rows of
@@ -109,6 +111,11 @@ class _Layer:
         """Largest magnitude by input channel."""
         return self.sizes.max(axis=1, initial=0.0).reshape(-1)
 
+    def least_scale(self) -> np.ndarray:
+        """By which channels may be divided so that no bias gets larger than the largest."""
+        bias = np.zeros(1) if self.bias is None else np.abs(self.bias.reshape(-1) * self._rows)
+        return bias / max(bias.max(initial=0.0), _TINY)
+
     def scale_rows(self, factor: np.ndarray) -> None:
         self._rows *= factor
         self.sizes *= factor.reshape(self.group, -1, 1)
@@ -165,7 +172,7 @@ def _scale(r1: np.ndarray, r2: np.ndarray) -> np.ndarray:
 
 def _even_out(joint: _Joint) -> float:
     """One step of `cross_layer`; how far the scales were from 1."""
-    scale = _scale(joint.writer.rows(), joint.columns())
+    scale = np.maximum(_scale(joint.writer.rows(), joint.columns()), joint.writer.least_scale())
     joint.apply(scale)
     return float(np.abs(np.log(scale)).max(initial=0.0))
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from serverquant.qparams import QParams, choose, choose_weight, quantize
+from serverquant.quantization.corrections import clipping
 
 
 def weight_params(value: np.ndarray, kind: str) -> QParams:
     """Unsigned parameters of a weight: min_max has one scale for both signs, others what `choose_weight` says."""
+    if kind == "search":
+        return clipping.search(value)
     if kind == "min_max":
         most = float(np.abs(value).max(initial=0.0))
         return choose(-most, most, symmetric=True)
