@@ -79,6 +79,7 @@ def fc(w: Writer, op: OperatorDef) -> None:
         bias = w.float_bias(op, len(value))
         made = w.add("Int8FC", [x.name, weight, bias], list(op.output), dequantize_output=1, **axes)
         w.floats.add(op.output[0])
+        w.out.quantized[op.output[0]] = made.type
     else:
         bias = w.bias(op, len(value), _product(x.params.scale, scale))
         made = w.write(op, "Int8FC", [x.name, weight, bias], **axes)

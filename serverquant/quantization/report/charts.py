@@ -78,7 +78,8 @@ def _figure(name: str, labels: Sequence[str], draw: Callable[[Any], None]) -> st
     """The SVG element of a chart with one line for each label; "" without any."""
     if not labels:
         return ""
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
+    style: Any = {**STYLE, "svg.hashsalt": name}
+    with matplotlib.rc_context(style), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of letters that the font has not: the browser's has
         figure = Figure(figsize=(WIDTH, ROW * len(labels) + MARGINS), layout="constrained")
         axes = figure.add_subplot()
