@@ -337,7 +337,7 @@ def test_quantize_writes_it(tmp_path, capsys):
     assert main(["report", str(out)]) == 0
     said = capsys.readouterr().out
     assert re.match(r"blob +before +after +SQNR dB +alone dB", said)
-    assert "Flatten FC" in said and "Int8FC" in said
+    assert "Flatten FC" in said
     assert main(["report", str(out / "report.json"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["net"] == "digits24_predict"
     assert main([*argv, "--no-report"]) == 0
