@@ -42,21 +42,28 @@ SQ_INLINE __m256i v256_dot2(__m256i acc, __m256i x0, __m256i w0, __m256i x1, __m
     return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
+/* Adds one extra vector, at k of a tap that has `left` more; a constant one where there are four or more. */
+SQ_INLINE void v256_extra(const sq_packed* p, const sq_extra* e, const int mr, const int j, const uint8_t* const* a,
+                          int32_t k, int32_t left, __m256i acc[4][2]) {
+    const __m256i w = v256_weights(p->extra_data + (int64_t)e->vector * 32);
+#pragma GCC unroll 4
+    for (int i = 0; i < mr; i++)
+        acc[i][j] = v256_dot(acc[i][j], left < 4 ? v256_broadcast_tail(a[i] + k, left) : v256_broadcast4(a[i] + k), w);
+}
+
 /* Adds the extra vectors of one tap, k0 <= k < k0 + kc; `next` walks the panel's lists. */
 SQ_INLINE void v256_extras(const sq_tile* t, const int mr, const int nv, const uint8_t* const* a, int32_t k0,
                            int32_t* next, const int32_t* end, __m256i acc[4][2]) {
     const sq_packed* p = t->packed;
+    const int32_t last = k0 + p->kc;
+    if (!p->extras) return;
 #pragma GCC unroll 2
-    for (int j = 0; j < nv; j++)
-        for (; next[j] < end[j] && p->extras[next[j]].k < k0 + p->kc; next[j]++) {
-            const sq_extra* e = &p->extras[next[j]];
-            const __m256i w = v256_weights(p->extra_data + (int64_t)e->vector * 32);
-            int32_t k = e->k - k0, left = p->kc - k;
-#pragma GCC unroll 4
-            for (int i = 0; i < mr; i++)
-                acc[i][j] = v256_dot(
-                    acc[i][j], left < 4 ? v256_broadcast_tail(a[i] + k, left) : v256_broadcast4(a[i] + k), w);
-        }
+    for (int j = 0; j < nv; j++) {
+        const sq_extra *e = p->extras + next[j], *const stop = p->extras + end[j];
+        for (; e < stop && e->k <= last - 4; e++) v256_extra(p, e, mr, j, a, e->k - k0, 4, acc);
+        for (; e < stop && e->k < last; e++) v256_extra(p, e, mr, j, a, e->k - k0, last - e->k, acc);
+        next[j] = (int32_t)(e - p->extras);
+    }
 }
 
 SQ_INLINE void v256_multiply(const sq_tile* t, const int mr, const int nv, const int depth, __m256i acc[4][2]) {
