@@ -35,5 +35,5 @@ cdef void sum_bags(sq_bags_job* job, int bits, int64_t bags, int64_t indices, vo
         run = U4[level()]
     else:
         run = U2[level()]
-    # 16 columns count as one: waking a team that sleeps takes as long as thousands of rows that lie in the caches.
-    parallel_range(run, job, bags, 1, team_size((bags + indices) * (job.columns + 15) // 16))
+    # 4 columns count as one operation: so fast are sums of rows that lie in the caches.
+    parallel_range(run, job, bags, 1, team_size((bags + indices) * (job.columns + 3) // 4))
