@@ -6,6 +6,8 @@ import importlib.util
 import json
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -154,16 +156,17 @@ def test_an_instruction_set_that_is_not_here(capsys, monkeypatch):
 
 
 @pytest.mark.skipif("SERVERQUANT_EMULATED" not in os.environ, reason="builds for minutes: make test-emulated")
-def test_for_real(tmp_path, monkeypatch, capfd):
+def test_for_real(tmp_path):
     """Builds, runs, and finds the folder again."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    settings = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     np.save(tmp_path / "x.npy", np.load(NETS / "digits24" / "inputs.npz")["data"][:1])
-    argv = ["verify", *INT8_NET, "--feed", f"data={tmp_path}/x.npy", "--threads", "1", "3", "--emulated", "--json"]
+    argv = [sys.executable, "-m", "serverquant.cli", "verify", *INT8_NET, "--feed", f"data={tmp_path}/x.npy"]
+    argv += ["--threads", "1", "3", "--emulated", "--json"]
     for built in (True, False):
-        assert main(argv) == 0
-        out, err = capfd.readouterr()
-        assert ("built" in err) == built
-        told = json.loads(out)
+        run = subprocess.run(argv, env=settings, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        assert ("built" in run.stderr) == built
+        told = json.loads(run.stdout)
         assert told["exact"]
         chosen = emulated.choose([], _isa.supported())
         assert {run["isa"] for run in told["runs"]} == {*_isa.supported(), *(f"{isa} emulated" for isa in chosen)}
