@@ -66,8 +66,9 @@ cdef class Counting:
 
     def into(self, int exponent, int64_t first, int64_t[::1] counts):
         """Add what these bins hold: 2^exponent wide, from number `first` on. Whether something is left, for a second call
-        with bins that hold all from `lo` to `hi`."""
+        with bins that hold all from `lo` to `hi`. Without bins values are measured alone."""
         cdef sq_count_tally* tallies
+        cdef int64_t* into = &counts[0] if counts.shape[0] else NULL
         cdef int t
         if self.chunks == 0:
             return False
@@ -79,14 +80,14 @@ cdef class Counting:
         try:
             for t in range(self.team):
                 tallies[t].lo, tallies[t].hi = INT32_MAX, INT32_MIN
-                tallies[t].tables = <uint32_t*>calloc(SQ_COUNT_TABLES * self.job.bins, sizeof(uint32_t))
+                tallies[t].tables = <uint32_t*>calloc(SQ_COUNT_TABLES * self.job.bins + 1, sizeof(uint32_t))
                 tallies[t].maxima = <float*>calloc(self.job.channels + 1, sizeof(float))
                 if tallies[t].tables == NULL or tallies[t].maxima == NULL:
                     raise MemoryError
             with nogil:
                 count(&self.job, tallies, self.team, self.chunks)
                 for t in range(self.team):
-                    gather(&self.job, &tallies[t], tallies, &counts[0], &self.maxima[0] if self.job.channels else NULL)
+                    gather(&self.job, &tallies[t], tallies, into, &self.maxima[0] if self.job.channels else NULL)
             if tallies.lo <= tallies.hi:
                 self.lo, self.hi = sq_of_ordered(tallies.lo), sq_of_ordered(tallies.hi)
             self.not_finite += tallies.not_finite

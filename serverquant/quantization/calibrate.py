@@ -22,15 +22,17 @@ from serverquant._base.errors import ArgumentError, QuantizationError
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import TENSOR
 from serverquant.predictor import Predictor
+from serverquant.proto import OperatorDef
 from serverquant.quantization.corrections.equalization import DATA_FREE, equalize
 from serverquant.quantization.data import BATCH, Data, samples
 from serverquant.quantization.doubts import doubts
-from serverquant.quantization.net import Net, check_float
+from serverquant.quantization.net import Net, arguments, check_float
 from serverquant.quantization.rewrite import simplify
 from serverquant.quantization.statistics import Statistics, digest, fingerprint
 from serverquant.runtime.observe import observe
 from serverquant.runtime.operator import Operator
 
+LAYERS = ("Conv", "FC", "Sum", "Add")
 # A batch is made no larger than what keeps the largest blob of a net in the cache between its writing and counting.
 CACHED_BYTES = 2 << 20
 AVERAGE = 0.01  # weight of a batch in moving averages where none is given
@@ -55,7 +57,8 @@ def calibrate(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Statistics:
-    """Statistics of the inputs and of every float blob that an operator writes.
+    """Statistics of the inputs and of every float blob that an operator writes; the range alone of what lies between a
+    Conv, FC, Sum or Add and a Relu, ReluN or Clip from 0 that alone reads it, since no int8 net has that.
 
     init, predict: any source of a NetDef. data: see `data.Data`; batch: samples that run at a time, chosen by the sizes
     of the blobs by default; they change no byte.
@@ -141,7 +144,7 @@ def calibrate_net(
         found.unfinished = digest(samples_given.description.encode(), repr((average, average and batch)).encode())
         if file is not None:
             found = file.begin(found)
-        _run(run, samples_given, batch, _Counter(found), file, progress)
+        _run(run, samples_given, batch, _Counter(found, _fused(net)), file, progress)
     if not found.samples:
         raise QuantizationError("there is no calibration data: not one sample was given")
     found.unfinished = ""
@@ -150,6 +153,24 @@ def calibrate_net(
     if file is not None:
         file.finish(found)
     return found
+
+
+def _fused(net: Net) -> set[str]:
+    """What lies between a layer and the Relu, ReluN or Clip from 0 that alone reads it: int8 layers write what is
+    behind that."""
+    readers, found = net.readers(), set()
+    for op in net.ops:
+        behind = readers.get(op.output[0], []) if op.type in LAYERS else []
+        if len(behind) == 1 and op.output[0] not in net.kept and _is_from_zero(behind[0]):
+            found.add(op.output[0])
+    return found
+
+
+def _is_from_zero(op: OperatorDef) -> bool:
+    args = arguments(op)
+    if op.type == "Clip":
+        return not op.engine and args.float("min", -np.inf) == 0 and args.float("max", np.inf) > 0
+    return not op.engine and (op.type == "Relu" or (op.type == "ReluN" and args.float("n", 1.0) > 0))
 
 
 def _predictor(net: Net) -> Predictor:
@@ -209,10 +230,10 @@ def _run(
 
 
 class _Counter:
-    """Counts what operators wrote, where it lies (see observe.Watcher)."""
+    """Counts what operators wrote, where it lies (see observe.Watcher). fused: blobs of which ranges will do."""
 
-    def __init__(self, found: Statistics):
-        self.found = found
+    def __init__(self, found: Statistics, fused: set[str]):
+        self.found, self._fused = found, fused
 
     def wrote(self, operator: Operator, blobs: list[Blob]) -> None:
         for name, blob in zip(operator.outputs, blobs):
@@ -236,7 +257,7 @@ class _Counter:
 
     def _count(self, name: str, value: Any) -> None:
         if isinstance(value, np.ndarray) and value.dtype == np.float32:
-            self.found.add(name, value)
+            self.found.add(name, value, name not in self._fused)
 
 
 def _batch_for_cache(run: Predictor, data: Data) -> int:

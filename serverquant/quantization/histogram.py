@@ -18,7 +18,7 @@ from serverquant.quantization._count import Counting
 MAX_BINS = 2048  # 16 KiB
 LOWEST_EXPONENT = -149  # of the smallest float32
 HIGHEST_EXPONENT = 128 - int(math.log2(MAX_BINS)) + 2
-NO_MAXIMA = np.zeros(0, np.float32)
+NO_MAXIMA, NO_COUNTS = np.zeros(0, np.float32), np.zeros(0, np.int64)
 
 
 class AlignedHistogram:
@@ -55,6 +55,15 @@ class AlignedHistogram:
             self._hold(counting.lo, counting.hi, LOWEST_EXPONENT)
         if left:
             counting.into(self.exponent, self.first, self.counts)
+        return counting.lo, counting.hi
+
+    def add_range(self, values: np.ndarray, maxima: np.ndarray = NO_MAXIMA) -> tuple[float, float]:
+        """Take note of the range of an array alone, at a fraction of the cost: its values are not in `counts`."""
+        counting = Counting(np.ascontiguousarray(values, np.float32).reshape(-1), math.prod(values.shape[2:]), maxima)
+        counting.into(LOWEST_EXPONENT, 0, NO_COUNTS)
+        self.not_finite += counting.not_finite
+        if counting.lo < self.lo or counting.hi > self.hi:
+            self._hold(counting.lo, counting.hi, LOWEST_EXPONENT)
         return counting.lo, counting.hi
 
     def merge(self, other: AlignedHistogram) -> None:

@@ -37,10 +37,12 @@ class BlobStatistics:
         self.maxima: np.ndarray | None = None
         self.average: np.ndarray | None = None
 
-    def add(self, values: np.ndarray, average: float | None = None) -> None:
-        """Count the values of a batch. average: the weight of its range in the moving averages, above 0, at most 1."""
+    def add(self, values: np.ndarray, average: float | None = None, counted: bool = True) -> None:
+        """Count the values of a batch. average: the weight of its range in the moving averages, above 0, at most 1.
+        counted: or only its range and maxima."""
         self.shape = values.shape[1:]
-        ends = self.histogram.add(values, self._maxima_of(values))
+        add = self.histogram.add if counted else self.histogram.add_range
+        ends = add(values, self._maxima_of(values))
         if average is not None and ends[0] <= ends[1]:
             now = np.array(ends, np.float32)
             before = now if self.average is None else self.average
@@ -80,9 +82,11 @@ class Statistics:
         self.unfinished = ""
         self.blobs: dict[str, BlobStatistics] = {}
 
-    def add(self, name: str, values: np.ndarray) -> None:
-        """Count the values of a blob."""
-        self.blobs.setdefault(name, BlobStatistics()).add(values, self.average)
+    def add(self, name: str, values: np.ndarray, counted: bool = True) -> None:
+        """Count the values of a blob, or take note of their range alone."""
+        if name not in self.blobs:
+            self.blobs[name] = BlobStatistics()
+        self.blobs[name].add(values, self.average, counted)
 
     def merge(self, other: Statistics) -> None:
         """Count what others have counted; QuantizationError when their fingerprint is another, or for moving averages,

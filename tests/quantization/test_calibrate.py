@@ -46,7 +46,8 @@ def test_what_is_counted():
     assert set(found.blobs) == set(kept)
     for name, values in kept.items():
         seen = found.blobs[name].histogram
-        assert (seen.total, seen.lo, seen.hi) == (values.size, values.min(), values.max())
+        counted = 0 if name == "h" else values.size  # of what a Relu fuses with, the range will do
+        assert (seen.total, seen.lo, seen.hi) == (counted, values.min(), values.max())
         np.testing.assert_array_equal(found.blobs[name].maxima, np.abs(values).max(axis=(0, 2, 3)))
         assert found.blobs[name].shape == values.shape[1:]
 
