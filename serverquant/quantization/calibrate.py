@@ -22,11 +22,10 @@ from serverquant._base.errors import ArgumentError, QuantizationError
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import TENSOR
 from serverquant.predictor import Predictor
-from serverquant.proto import OperatorDef
 from serverquant.quantization.corrections.equalization import DATA_FREE, equalize
 from serverquant.quantization.data import BATCH, Data, samples
 from serverquant.quantization.doubts import doubts
-from serverquant.quantization.net import Net, arguments, check_float
+from serverquant.quantization.net import Net, check_float, upper_end
 from serverquant.quantization.rewrite import simplify
 from serverquant.quantization.statistics import Statistics, digest, fingerprint
 from serverquant.runtime.observe import observe
@@ -161,16 +160,9 @@ def _fused(net: Net) -> set[str]:
     readers, found = net.readers(), set()
     for op in net.ops:
         behind = readers.get(op.output[0], []) if op.type in LAYERS else []
-        if len(behind) == 1 and op.output[0] not in net.kept and _is_from_zero(behind[0]):
+        if len(behind) == 1 and op.output[0] not in net.kept and upper_end(behind[0]) is not None:
             found.add(op.output[0])
     return found
-
-
-def _is_from_zero(op: OperatorDef) -> bool:
-    args = arguments(op)
-    if op.type == "Clip":
-        return not op.engine and args.float("min", -np.inf) == 0 and args.float("max", np.inf) > 0
-    return not op.engine and (op.type == "Relu" or (op.type == "ReluN" and args.float("n", 1.0) > 0))
 
 
 def _predictor(net: Net) -> Predictor:
