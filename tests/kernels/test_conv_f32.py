@@ -62,6 +62,12 @@ CASES = {
     "long_taps": Case(1, 600, 9, 1, (4, 5), (3, 3), pads=(1, 1, 1, 1)),
     "1d": Case(2, 8, 9, 1, (19,), (4,), (3,), (2, 1), (2,)),
     "3d": Case(1, 3, 4, 1, (4, 5, 6), (2, 3, 2), (1, 2, 1), (1, 0, 1, 0, 1, 1), (1, 1, 2)),
+    "one_output": Case(1, 7, 1, 1, (11, 39), (3, 3), pads=(1, 1, 1, 1)),
+    "one_output_wide": Case(2, 2, 1, 1, (8, 130), (5, 3), pads=(2, 0, 1, 1)),
+    "one_output_banded": Case(1, 130, 1, 1, (40, 50), (3, 3), (1, 2), pads=(1, 1, 1, 1)),
+    "two_outputs": Case(1, 9, 2, 1, (7, 40), (3, 3), pads=(1, 1, 1, 1)),
+    "three_outputs": Case(1, 9, 3, 1, (9, 31), (3, 3), (2, 2), (1, 1, 1, 1)),
+    "four_outputs_low": Case(1, 9, 4, 1, (4, 9), (2, 3)),
     "depthwise": Case(2, 19, 19, 19, (7, 9), (3, 3), pads=(1, 1, 1, 1)),
     "depthwise_stride": Case(1, 70, 70, 70, (10, 13), (3, 3), (2, 2), (0, 1, 1, 1)),
     "depthwise_dilated": Case(1, 5, 5, 5, (11, 12), (3, 3), (2, 3), (2, 4, 3, 1), (2, 3)),
@@ -103,7 +109,7 @@ def test_depthwise_lines(isa, step):
         assert got.tobytes() == want.tobytes(), (height, width, pads)
 
 
-@pytest.mark.parametrize("name", ["3x3", "grouped", "3d", "depthwise", "long_taps"])
+@pytest.mark.parametrize("name", ["3x3", "grouped", "3d", "depthwise", "long_taps", "one_output", "three_outputs"])
 def test_order_of_the_sum(name):
     case = CASES[name]
     rounded = Case.__new__(Case)
@@ -120,7 +126,7 @@ def test_order_of_the_sum(name):
 @pytest.mark.parametrize("isa", _isa.supported())
 @pytest.mark.parametrize("bounds", [(0, np.inf), (0, 1), (-0.5, 0.25), (1, -1), (np.nan, 0.5)])
 def test_bounds_and_no_bias(order, form, isa, bounds):
-    for name in ("3x3", "depthwise"):
+    for name in ("3x3", "depthwise", "one_output", "three_outputs"):
         plain = CASES[name].run(order, form, isa, bias=False)
         if plain is not None:
             biased = plain + CASES[name].b[:, None, None]

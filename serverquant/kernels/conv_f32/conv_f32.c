@@ -16,8 +16,9 @@
 #include "pixels.h"
 #include "planes.h"
 
-#define SQ_DEPTHWISE_F32_KERNEL(isa, name, lanes) \
-    {#name, SQ_ISA_##isa, lanes, name##_flat, name##_channels, name##_lines, {name##_gather_1, name##_gather_2}},
+#define SQ_DEPTHWISE_F32_KERNEL(isa, name, lanes)                                                             \
+    {#name, SQ_ISA_##isa, lanes, name##_flat, {name##_outputs_2, name##_outputs_3, name##_outputs_4},           \
+     name##_three_lines, name##_channels, name##_lines, {name##_gather_1, name##_gather_2}},
 static const sq_depthwise_f32_row table[] = {
 #include "kernels.inc"
 };

@@ -34,6 +34,9 @@ static inline void sq_prefetch_floats(const float* p, int64_t count) {
 typedef void (*sq_some_lines)(const float* const* x, const sq_window* window, const float* w, const float* bias,
                               const sq_bounds* bounds, float* out);
 
+typedef void (*sq_some_outputs)(const float* x, const int64_t* offset, int64_t taps, const float* w, const float* bias,
+                                const sq_bounds* bounds, int64_t length, float* out, int64_t pitch);
+
 /* A run of pixels of a line: `count` outputs from `at` on that read consecutive (times the stride) inputs, or padding. */
 typedef struct sq_pixel_run {
     int32_t at, count;
@@ -48,6 +51,12 @@ typedef struct sq_depthwise_f32_row {
      * Reads and writes whole vectors: up to 60 bytes past the end. */
     void (*flat)(const float* x, const int64_t* offset, int64_t taps, const float* w, const float* bias, const sq_bounds* bounds,
                  int64_t length, float* out);
+    /* Likewise for 2, 3 and 4 outputs at once: w[n][taps], bias[n], out[n * pitch + q]. Writes nothing beside them. */
+    sq_some_outputs outputs[3];
+    /* Likewise for three lines of outputs, `pitch` apart in x and out, whose window has `lines` >= 3 lines of `taps`
+     * taps that also are `pitch` apart. Writes nothing beside the outputs. */
+    void (*three_lines)(const float* x, const int64_t* offset, int64_t taps, int64_t lines, int64_t pitch,
+                        const float* w, const float* bias, const sq_bounds* bounds, int64_t length, float* out);
     /* out[c] = chain over taps of w[t * length + c] * x[t][c], + bias[c] unless NULL, within the bounds, for 0 <= c < length.
      * Reads whole vectors. */
     void (*channels)(const float* const* x, int64_t taps, const float* w, const float* bias, const sq_bounds* bounds,

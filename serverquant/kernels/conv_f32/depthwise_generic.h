@@ -7,6 +7,9 @@
 
 #define SQ_BODY SQ_INLINE
 #define SQ_EACH _Pragma("GCC unroll 8") for (int j = 0; j < nv; j++)
+#define SQ_SOME(lo, hi, r) _Pragma("GCC unroll 4") for (int r = (lo); r < (hi); r++)
+/* Vectors of an accumulator that shares its loads with up to three others: registers are left for vectors of x. */
+#define SQ_SHARED (SQ_LANES == 16 ? 4 : 3)
 #define SQ_TIMES(n, i) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
 
 /* nv vectors of the flat row at `x`. */
@@ -42,6 +45,98 @@ static void SQ_NAME(_flat)(const float* x, const int64_t* offset, int64_t taps, 
         q += 2 * SQ_LANES;
     }
     if (q < length) SQ_NAME(_flat_block)(x + q, offset, taps, w, bias, bounds, out + q, 1);
+}
+
+/* The taps of nv vectors at x into the accumulators lo <= r < hi, which share every load; r's weights: w + r * step. */
+SQ_BODY void SQ_NAME(_shared_taps)(SQ_V acc[4][SQ_SHARED], const float* x, const int64_t* offset, int64_t taps,
+                                   const float* w, int64_t step, const int lo, const int hi, const int nv) {
+    for (int64_t t = 0; t < taps; t++) {
+        SQ_V v[SQ_SHARED];
+        SQ_EACH v[j] = SQ_LOAD(x + offset[t] + j * SQ_LANES);
+        SQ_SOME(lo, hi, r) {
+            SQ_V weight = SQ_SPREAD(w + r * step + t);
+            SQ_EACH acc[r][j] = SQ_FMA(weight, v[j], acc[r][j]);
+        }
+    }
+}
+
+/* n accumulators of nv vectors, of which `left` values are there, to out + r * pitch; r's bias: bias[r * bias_step]. */
+SQ_BODY void SQ_NAME(_shared_finish)(SQ_V acc[4][SQ_SHARED], const float* bias, int64_t bias_step,
+                                     const sq_bounds* bounds, int64_t left, float* out, int64_t pitch, const int n,
+                                     const int nv) {
+    if (bias) {
+        SQ_SOME(0, n, r) SQ_EACH acc[r][j] = SQ_ADD(acc[r][j], SQ_SPREAD(bias + r * bias_step));
+    }
+    if (bounds) {
+        SQ_V lo = SQ_SPREAD(&bounds->lo), hi = SQ_SPREAD(&bounds->hi);
+        SQ_SOME(0, n, r) SQ_EACH acc[r][j] = SQ_CLIP(acc[r][j], lo, hi);
+    }
+    SQ_SOME(0, n, r) SQ_EACH {
+        if (left - j * SQ_LANES < SQ_LANES)
+            SQ_STORE_PART(out + r * pitch + j * SQ_LANES, acc[r][j], left - j * SQ_LANES);
+        else
+            SQ_STORE(out + r * pitch + j * SQ_LANES, acc[r][j]);
+    }
+}
+
+SQ_BODY void SQ_NAME(_outputs_block)(const float* x, const int64_t* offset, int64_t taps, const float* w,
+                                     const float* bias, const sq_bounds* bounds, int64_t left, float* out,
+                                     int64_t pitch, const int n, const int nv) {
+    SQ_V acc[4][SQ_SHARED];
+    SQ_SOME(0, n, r) SQ_EACH acc[r][j] = SQ_ZERO();
+    SQ_NAME(_shared_taps)(acc, x, offset, taps, w, taps, 0, n, nv);
+    SQ_NAME(_shared_finish)(acc, bias, 1, bounds, left, out, pitch, n, nv);
+}
+
+#define SQ_OUTPUTS(n)                                                                                                  \
+    static void SQ_NAME(_outputs_##n)(const float* x, const int64_t* offset, int64_t taps, const float* w,             \
+                                      const float* bias, const sq_bounds* bounds, int64_t length, float* out,          \
+                                      int64_t pitch) {                                                                 \
+        int64_t q = 0;                                                                                                 \
+        for (; q + SQ_SHARED * SQ_LANES <= length; q += SQ_SHARED * SQ_LANES)                                          \
+            SQ_NAME(_outputs_block)(x + q, offset, taps, w, bias, bounds, length - q, out + q, pitch, n, SQ_SHARED);   \
+        for (; q < length; q += SQ_LANES)                                                                              \
+            SQ_NAME(_outputs_block)(x + q, offset, taps, w, bias, bounds, length - q, out + q, pitch, n, 1);           \
+    }
+SQ_OUTPUTS(2) SQ_OUTPUTS(3) SQ_OUTPUTS(4)
+
+/* An input line that several lines of the window see is loaded once for up to three output lines; the taps of each
+ * output keep their order. */
+SQ_BODY void SQ_NAME(_three_lines_block)(const float* x, const int64_t* offset, int64_t taps, int64_t lines,
+                                         int64_t pitch, const float* w, const float* bias, const sq_bounds* bounds,
+                                         int64_t left, float* out, const int nv) {
+    SQ_V acc[4][SQ_SHARED];
+    SQ_SOME(0, 3, r) SQ_EACH acc[r][j] = SQ_ZERO();
+    for (int64_t i = 0; i < lines + 2; i++, w += taps) {
+        if (i == 0)
+            SQ_NAME(_shared_taps)(acc, x, offset, taps, w, -taps, 0, 1, nv);
+        else if (i == 1)
+            SQ_NAME(_shared_taps)(acc, x, offset, taps, w, -taps, 0, 2, nv);
+        else if (i < lines)
+            SQ_NAME(_shared_taps)(acc, x, offset, taps, w, -taps, 0, 3, nv);
+        else if (i == lines)
+            SQ_NAME(_shared_taps)(acc, x, offset, taps, w, -taps, 1, 3, nv);
+        else
+            SQ_NAME(_shared_taps)(acc, x, offset, taps, w, -taps, 2, 3, nv);
+        /* The window's last line, one and two output lines further. */
+        if (i < lines - 1)
+            offset += taps;
+        else
+            x += pitch;
+    }
+    SQ_NAME(_shared_finish)(acc, bias, 0, bounds, left, out, pitch, 3, nv);
+}
+
+static void SQ_NAME(_three_lines)(const float* x, const int64_t* offset, int64_t taps, int64_t lines, int64_t pitch,
+                                  const float* w, const float* bias, const sq_bounds* bounds, int64_t length,
+                                  float* out) {
+    int64_t q = 0;
+    for (; q + (SQ_SHARED - 1) * SQ_LANES < length; q += SQ_SHARED * SQ_LANES)
+        SQ_NAME(_three_lines_block)(x + q, offset, taps, lines, pitch, w, bias, bounds, length - q, out + q, SQ_SHARED);
+    for (; q + SQ_LANES < length; q += 2 * SQ_LANES)
+        SQ_NAME(_three_lines_block)(x + q, offset, taps, lines, pitch, w, bias, bounds, length - q, out + q, 2);
+    for (; q < length; q += SQ_LANES)
+        SQ_NAME(_three_lines_block)(x + q, offset, taps, lines, pitch, w, bias, bounds, length - q, out + q, 1);
 }
 
 /* nv vectors of channels from c on; the last one holds `last`. */
@@ -194,7 +289,10 @@ static void SQ_NAME(_gather_2)(const sq_pixel_run* runs, int count, const float*
 
 #undef SQ_BODY
 #undef SQ_EACH
+#undef SQ_SOME
+#undef SQ_SHARED
 #undef SQ_TIMES
+#undef SQ_OUTPUTS
 #undef SQ_LINES_OF
 #undef SQ_MASK
 #undef SQ_MASK_OF

@@ -1,6 +1,7 @@
 /* Few output channels: the lanes are pixels, and nothing is gathered for each tap. The channels of a band of lines are
  * padded and sorted into phases (window.h), one plane after another; then every tap of every channel is the same row at
  * a fixed offset, and an output channel is one flat row of pixels, as in depthwise convolution but over all channels.
+ * Loads, of which most cross the border of a cache line, are shared by output channels, or else by output lines.
  */
 #ifndef SERVERQUANT_CONV_F32_PLANES_H
 #define SERVERQUANT_CONV_F32_PLANES_H
@@ -27,8 +28,12 @@ typedef struct band_plan {
     int32_t direct;    /* 1: NCHW and 1x1, the planes are read where they are */
     int64_t lines;     /* output lines of a band; direct: pixels */
     int64_t bands;     /* of an image */
+    int64_t flat_pitch; /* floats from the flat row of an output channel to the next one's */
     int64_t planes_at, flat_at, bytes; /* offsets in a share's scratch, which begins with the offsets of the taps */
 } band_plan;
+
+/* Where the image is read in place, outputs wait for memory, not for loads. */
+static int64_t outputs_at_once(const sq_conv_f32* c) { return c->out_channels <= FEW_OUTPUTS ? c->out_channels : 1; }
 
 static band_plan plan_bands(const sq_conv_f32* c) {
     band_plan p = {.window = c->window, .direct = !c->nhwc && sq_window_is_point(&c->window)};
@@ -49,7 +54,8 @@ static band_plan plan_bands(const sq_conv_f32* c) {
     p.planes_at = sq_conv_align(sq_conv_f32_k(c) * (int64_t)sizeof(int64_t));
     p.flat_at = p.planes_at;
     if (!p.direct) p.flat_at += sq_conv_align(c->channels * p.phases.total * (int64_t)sizeof(float)) + 64;
-    p.bytes = p.flat_at + sq_conv_align((p.direct ? PIECE : p.phases.length) * (int64_t)sizeof(float)) + 64;
+    p.flat_pitch = sq_f32_round_up(p.direct ? PIECE : p.phases.length, 16);
+    p.bytes = p.flat_at + outputs_at_once(c) * p.flat_pitch * (int64_t)sizeof(float) + 64;
     return p;
 }
 
@@ -124,11 +130,43 @@ static void list_offsets(const sq_conv_f32* c, const band_plan* p, int64_t* offs
     }
 }
 
+/* The flat row of one output channel, three lines at once where the window lets them share what they read. */
+static void sum_lines(const sq_conv_f32_job* job, const band_plan* p, const float* x, const int64_t* offset, int64_t n,
+                      int64_t length, float* flat) {
+    const sq_depthwise_f32_row* row = job->conv->depthwise;
+    const sq_window* w = &p->window;
+    const int64_t k = sq_conv_f32_k(job->conv), pitch = p->phases.size[2];
+    const float *weights = job->packed->data + n * k, *bias = job->bias ? job->bias + n : NULL;
+    const int plane = w->out[0] == 1 && w->kernel[0] == 1;
+    int64_t line = 0;
+    if (plane && w->kernel[1] >= 3 && w->stride[1] == 1 && w->dilation[1] == 1)
+        for (; line + 3 <= w->out[1]; line += 3)
+            row->three_lines(x + line * pitch, offset, k / w->kernel[1], w->kernel[1], pitch, weights, bias,
+                             job->bounds, w->out[2], flat + line * pitch);
+    const int64_t done = line * pitch;
+    if (done < length) row->flat(x + done, offset, k, weights, bias, job->bounds, length - done, flat + done);
+}
+
+/* A band to its output channels. */
+static void sum_band(const sq_conv_f32_job* job, const band_plan* p, const float* x, const int64_t* offset,
+                     int64_t first, int64_t length, float* flat, float* y) {
+    const sq_conv_f32* c = job->conv;
+    const int64_t at_once = outputs_at_once(c);
+    for (int64_t n = 0; n < c->out_channels; n += at_once) {
+        if (at_once > 1)
+            c->depthwise->outputs[at_once - 2](x, offset, sq_conv_f32_k(c), job->packed->data, job->bias, job->bounds,
+                                               length, flat, p->flat_pitch);
+        else
+            sum_lines(job, p, x, offset, n, length, flat);
+        for (int64_t i = 0; i < at_once; i++) copy_band(c, p, flat + i * p->flat_pitch, first, n + i, y);
+    }
+}
+
 static void run_planes(const void* arg, long long begin, long long end) {
     const sq_conv_f32_job* job = (const sq_conv_f32_job*)arg;
     const sq_conv_f32* c = job->conv;
     const band_plan p = plan_bands(c);
-    const int64_t k = sq_conv_f32_k(c), in = c->channels * sq_volume(c->window.in);
+    const int64_t in = c->channels * sq_volume(c->window.in);
     const int64_t out = c->out_channels * sq_volume(c->window.out), items = c->batch * p.bands;
     for (long long share = begin; share < end; share++) {
         char* scratch = job->scratch + share * p.bytes;
@@ -140,11 +178,7 @@ static void run_planes(const void* arg, long long begin, long long end) {
             const int64_t image = item / p.bands, first = item % p.bands * p.lines;
             const float* x = band_planes(c, &p, job->x + image * in, first, (float*)(scratch + p.planes_at));
             const int64_t length = p.direct ? sq_f32_min(PIECE, p.window.out[2] - first) : p.phases.length;
-            for (int64_t n = 0; n < c->out_channels; n++) {
-                c->depthwise->flat(x, offset, k, job->packed->data + n * k, job->bias ? job->bias + n : NULL,
-                                   job->bounds, length, flat);
-                copy_band(c, &p, flat, first, n, job->y + image * out);
-            }
+            sum_band(job, &p, x, offset, first, length, flat, job->y + image * out);
         }
     }
 }
