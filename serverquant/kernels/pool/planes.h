@@ -1,7 +1,7 @@
 /* NCHW: the lanes are pixels. A plane is padded and sorted into phases (window.h), so that its outputs are one long
  * row. An NHWC image of few channels is such a plane too, whose pixels have several elements. Large planes are taken in
- * bands of lines, which stay in the cache and give every thread something. Planes with few outputs would leave the
- * lanes empty: there a lane is a plane. */
+ * bands of lines, or of columns where there is one line, which stay in the cache and give every thread something.
+ * Planes with few outputs would leave the lanes empty: there a lane is a plane. */
 #ifndef SERVERQUANT_POOL_PLANES_H
 #define SERVERQUANT_POOL_PLANES_H
 
@@ -14,7 +14,9 @@ SQ_PHASES_FILL(fill_phases_f32, float, sq_every_second_f32)
 SQ_PHASES_FILL(fill_phases_u8, uint8_t, sq_every_second_u8)
 
 /* NHWC images of smaller pixels than this are taken as planes; planes of so few outputs are pooled side by side. */
-enum { FEW_PIXEL_BYTES = 256, FEW_OUTPUTS = 8, BESIDE = 16, BAND_ELEMENTS = 32 * 1024, BAND_LINES = 4 };
+enum { FEW_PIXEL_BYTES = 128, FEW_OUTPUTS = 8, BESIDE = 16, BAND_ELEMENTS = 8 * 1024, BAND_LINES = 4 };
+/* Bands of a single line have no lines in common to copy twice, but the image's ends need factors of their own. */
+enum { LINE_ELEMENTS = 4 * 1024 };
 /* Averages of planes whose flat row is no longer keep the factors of all its outputs, else those of one line. */
 enum { SMALL_PLANE = 1024 };
 
@@ -29,15 +31,28 @@ static int planes_beside(const sq_pool* p) {
     return plane_elements(p) == 1 && planes_of(p) > 1 && sq_volume(p->window.out) < FEW_OUTPUTS;
 }
 
-/* Output lines of a band: all of them in three dimensions; at least 1, also where there is nothing to do. */
-static int64_t band_lines(const sq_pool* p) {
+/* The axis that bands are cut along: 2 for a single line. */
+static int band_axis(const sq_pool* p) {
     const sq_window* w = &p->window;
-    const int64_t line = sq_phases_of(w, plane_elements(p)).size[2] * w->stride[2] * w->stride[1] * plane_elements(p);
-    const int64_t fit = BAND_ELEMENTS / (line + 1) < BAND_LINES ? BAND_LINES : BAND_ELEMENTS / (line + 1);
-    const int64_t all = w->out[1] > 1 ? w->out[1] : 1;
+    for (int a = 0; a < 2; a++)
+        if (w->in[a] != 1 || w->out[a] != 1 || w->kernel[a] != 1 || w->pad[a]) return 1;
+    return 2;
+}
+
+/* Outputs of a band along its axis: all of them in three dimensions; at least 1, also where there is nothing to do. */
+static int64_t band_outputs(const sq_pool* p) {
+    const sq_window* w = &p->window;
+    const int axis = band_axis(p);
+    const int64_t line = axis == 2 ? 1 : sq_phases_of(w, plane_elements(p)).size[2] * w->stride[2];
+    const int64_t elements = axis == 2 ? LINE_ELEMENTS : BAND_ELEMENTS;
+    const int64_t wanted = elements / (line * w->stride[axis] * plane_elements(p) + 1);
+    const int64_t fit = wanted < BAND_LINES ? BAND_LINES : wanted, all = w->out[axis] > 1 ? w->out[axis] : 1;
     return w->out[0] > 1 || fit > all ? all : fit;
 }
-static int64_t bands_of(const sq_pool* p) { return (p->window.out[1] + band_lines(p) - 1) / band_lines(p); }
+static int64_t bands_of(const sq_pool* p) {
+    const int64_t outputs = band_outputs(p);
+    return (p->window.out[band_axis(p)] + outputs - 1) / outputs;
+}
 
 /* What a share needs for its planes; the arrays lie in its scratch. */
 typedef struct plane_state {
@@ -50,22 +65,23 @@ typedef struct plane_state {
     char* flat;             /* the row of outputs, with gaps; sums have 4 bytes */
     int32_t* offset;        /* of the outputs of one line, of which each sees `lines` lines' worth; small planes: */
     float* scale;           /* of the whole flat row, gaps included */
-    int64_t lines;
-    int32_t bands;          /* of a plane */
+    int64_t lines;          /* -1: not set yet, or for one band only */
+    int32_t axis, bands;    /* of a plane */
     int32_t small;          /* 1: see SMALL_PLANE */
     int32_t borders;        /* 1: `padded` does not hold the padding yet */
     int64_t bytes;          /* of scratch */
 } plane_state;
 
-/* The output lines that a band writes: first_line + skip .. first_line + window.out[1]; the last band overlaps. */
+/* Along its axis a band writes outputs first + skip .. first + window.out; the last band overlaps. */
 typedef struct plane_band {
-    int64_t plane, first_line, skip;
+    int64_t plane, first[3], skip[3];
 } plane_band;
 
-static plane_band band_at(const sq_pool* p, int64_t item, int64_t bands, int64_t lines) {
-    const int64_t wanted = item % bands * lines, last = p->window.out[1] - lines;
-    plane_band b = {item / bands, sq_pool_min(wanted, last), 0};
-    b.skip = wanted - b.first_line;
+static plane_band band_at(const sq_pool* p, const plane_state* s, int64_t item) {
+    const int64_t size = s->window.out[s->axis], wanted = item % s->bands * size;
+    plane_band b = {.plane = item / s->bands};
+    b.first[s->axis] = sq_pool_min(wanted, p->window.out[s->axis] - size);
+    b.skip[s->axis] = wanted - b.first[s->axis];
     return b;
 }
 
@@ -76,15 +92,16 @@ static char* take(char* base, int64_t* at, int64_t bytes) {
 }
 
 static plane_state plan_planes(const sq_pool* p, char* scratch) {
-    plane_state s = {.window = p->window, .taps = sq_volume(p->window.kernel)};
-    s.window.out[1] = band_lines(p);
-    if (sq_phases_of(&p->window, plane_elements(p)).direct) s.window.in[1] = s.window.out[1] + s.window.kernel[1] - 1;
+    plane_state s = {.window = p->window, .taps = sq_volume(p->window.kernel), .axis = band_axis(p)};
+    s.window.out[s.axis] = band_outputs(p);
+    if (sq_phases_of(&p->window, plane_elements(p)).direct)
+        s.window.in[s.axis] = s.window.out[s.axis] + s.window.kernel[s.axis] - 1;
     s.phases = sq_phases_of(&s.window, plane_elements(p));
     s.bands = (int32_t)bands_of(p);
     s.small = s.bands == 1 && s.phases.length <= SMALL_PLANE;
     s.borders = 1;
     const int64_t words = (int64_t)sizeof(float);
-    const int64_t line = s.small ? s.phases.length : p->window.out[2] * plane_elements(p);
+    const int64_t line = s.small ? s.phases.length : s.window.out[2] * plane_elements(p);
     int64_t padded = s.phases.total, flat = s.phases.length;
     if (planes_beside(p) && padded < BESIDE * sq_volume(p->window.in)) padded = BESIDE * sq_volume(p->window.in);
     if (flat < BESIDE) flat = BESIDE;
@@ -108,12 +125,13 @@ static plane_state start_planes(const sq_pool* p, char* scratch) {
     return s;
 }
 
-/* Offset and scale of each output of a line that sees `lines` lines' worth along the outer axes. */
-static void set_factors(const sq_pool_job* job, const plane_state* s, int64_t lines, int32_t* offset, float* factor) {
-    const sq_window* w = &job->pool->window;
+/* Offset and scale of each output of a band's line, from column `column` on, that sees `lines` lines' worth along the
+ * outer axes. */
+static void set_factors(const sq_pool_job* job, const plane_state* s, int64_t column, int64_t lines, int32_t* offset,
+                        float* factor) {
     const int64_t inner = s->phases.inner;
-    for (int64_t x = 0; x < w->out[2]; x++) {
-        int64_t first, count = lines * clip(w, 2, x, &first);
+    for (int64_t x = 0; x < s->window.out[2]; x++) {
+        int64_t first, count = lines * clip(&job->pool->window, 2, column + x, &first);
         const int64_t divisor = job->kind == SQ_AVERAGE_F32 && job->include_pad ? job->pool->whole : count;
         const float scale = (job->kind == SQ_AVERAGE_F32 ? 1.0f : job->ratio) / (float)divisor;
         for (int64_t i = 0; i < inner; i++) {
@@ -132,43 +150,59 @@ static void set_all_factors(const sq_pool_job* job, plane_state* s) {
     for (int64_t z = 0; z < w->out[0]; z++)
         for (int64_t y = 0; y < w->out[1]; y++) {
             const int64_t at = (z * s->phases.size[1] + y) * s->phases.size[2] * s->phases.inner;
-            set_factors(job, s, clip(w, 0, z, &first) * clip(w, 1, y, &first), s->offset + at, s->scale + at);
+            set_factors(job, s, 0, clip(w, 0, z, &first) * clip(w, 1, y, &first), s->offset + at, s->scale + at);
         }
 }
 
-/* `length` sums to averages of the output's type; bytes may overwrite their sums. */
-static void finish_sums(const sq_pool_job* job, const plane_state* s, const void* sums, int64_t length, void* out) {
+/* `length` sums, whose factors begin at `at`, to averages of the output's type; bytes may overwrite their sums. */
+static void finish_sums(const sq_pool_job* job, const plane_state* s, const void* sums, int64_t at, int64_t length,
+                        void* out) {
     if (job->kind == SQ_AVERAGE_F32)
-        job->pool->row->scale_f32((const float*)sums, s->scale, length, (float*)out);
+        job->pool->row->scale_f32((const float*)sums, s->scale + at, length, (float*)out);
     else
-        round_sums(job, (const int32_t*)sums, s->offset, s->scale, 1, length, (uint8_t*)out);
+        round_sums(job, (const int32_t*)sums, s->offset + at, s->scale + at, 1, length, (uint8_t*)out);
+}
+
+/* Where line (z, y) of a band begins, behind what is skipped: in its flat row and in the output, in elements. */
+static int64_t flat_line(const plane_state* s, const plane_band* b, int64_t z, int64_t y) {
+    return ((z * s->phases.size[1] + y) * s->phases.size[2] + b->skip[2]) * s->phases.inner;
+}
+static int64_t output_line(const sq_pool* p, const plane_state* s, const plane_band* b, int64_t z, int64_t y) {
+    const int64_t* out = p->window.out;
+    return (((b->plane * out[0] + z) * out[1] + b->first[1] + y) * out[2] + b->first[2] + b->skip[2]) * s->phases.inner;
+}
+
+/* 1 for a band of columns of which some see less than the whole kernel: its factors serve no other band. */
+static int is_edge(const sq_window* w, const plane_state* s, const plane_band* b) {
+    int64_t first;
+    return s->axis == 2 && (clip(w, 2, b->first[2], &first) < w->kernel[2] ||
+                            clip(w, 2, b->first[2] + s->window.out[2] - 1, &first) < w->kernel[2]);
 }
 
 /* A band's flat row of sums, line by line, to the output. */
 static void finish_averages(const sq_pool_job* job, plane_state* s, const plane_band* b) {
     const sq_window* w = &job->pool->window;
-    const int64_t line = w->out[2] * s->phases.inner;
+    const int64_t skip = b->skip[2] * s->phases.inner, line = s->window.out[2] * s->phases.inner - skip;
+    const int edge = is_edge(w, s, b);
     int64_t first;
     for (int64_t z = 0; z < w->out[0]; z++)
-        for (int64_t y = b->skip; y < s->window.out[1]; y++) {
-            const int64_t from = (z * s->phases.size[1] + y) * s->phases.size[2] * s->phases.inner;
-            const int64_t to = ((b->plane * w->out[0] + z) * w->out[1] + b->first_line + y) * line;
-            const int64_t lines = clip(w, 0, z, &first) * clip(w, 1, b->first_line + y, &first);
-            if (lines != s->lines) set_factors(job, s, lines, s->offset, s->scale);
-            s->lines = lines;
-            finish_sums(job, s, (const int32_t*)s->flat + from, line,
-                        (char*)job->y + to * element_bytes(job->kind));
+        for (int64_t y = b->skip[1]; y < s->window.out[1]; y++) {
+            const int64_t lines = clip(w, 0, z, &first) * clip(w, 1, b->first[1] + y, &first);
+            if (lines != s->lines || edge) set_factors(job, s, b->first[2], lines, s->offset, s->scale);
+            s->lines = edge ? -1 : lines;
+            finish_sums(job, s, (const int32_t*)s->flat + flat_line(s, b, z, y), skip, line,
+                        (char*)job->y + output_line(job->pool, s, b, z, y) * element_bytes(job->kind));
         }
 }
 
 /* A band's flat row, without its gaps, to the output. */
 static void copy_lines(const sq_pool_job* job, const plane_state* s, const plane_band* b) {
-    const sq_window* w = &job->pool->window;
-    const int64_t pixel = s->phases.inner * element_bytes(job->kind), line = w->out[2] * pixel;
-    for (int64_t z = 0; z < w->out[0]; z++)
-        for (int64_t y = b->skip; y < s->window.out[1]; y++)
-            sq_copy_short((char*)job->y + ((b->plane * w->out[0] + z) * w->out[1] + b->first_line + y) * line,
-                          s->flat + (z * s->phases.size[1] + y) * s->phases.size[2] * pixel, line);
+    const int64_t element = element_bytes(job->kind);
+    const int64_t line = (s->window.out[2] - b->skip[2]) * s->phases.inner * element;
+    for (int64_t z = 0; z < job->pool->window.out[0]; z++)
+        for (int64_t y = b->skip[1]; y < s->window.out[1]; y++)
+            sq_copy_short((char*)job->y + output_line(job->pool, s, b, z, y) * element,
+                          s->flat + flat_line(s, b, z, y) * element, line);
 }
 
 /* The kind's operation over `taps` pointers to `length` elements; averages: the sums. */
@@ -184,12 +218,12 @@ static void reduce_taps(const sq_pool_job* job, const char* const* x, int64_t ta
         row->sum_u8((const uint8_t* const*)x, taps, length, (int32_t*)out);
 }
 
-/* The phases of a band whose first output line is `first_line`; x: the plane. */
-static const char* pad_band(const sq_pool_job* job, plane_state* s, const char* x, int64_t first_line) {
-    if (s->phases.direct)
-        return x + first_line * s->window.in[2] * s->phases.inner * element_bytes(job->kind);
+/* The phases of a band whose first outputs are `first`; x: the plane. */
+static const char* pad_band(const sq_pool_job* job, plane_state* s, const char* x, const int64_t first[3]) {
     sq_window w = s->window;
-    w.pad[1] -= first_line * w.stride[1];
+    if (s->phases.direct)
+        return x + (first[1] * w.in[2] + first[2]) * s->phases.inner * element_bytes(job->kind);
+    w.pad[s->axis] -= first[s->axis] * w.stride[s->axis];
     if (element_bytes(job->kind) == 1)
         fill_phases_u8(&s->phases, &w, (const uint8_t*)x, 0, s->borders, (uint8_t*)s->padded);
     else
@@ -207,11 +241,11 @@ static void pool_planes(const sq_pool_job* job, int64_t begin, int64_t end, char
     if (s.small && !largest) set_all_factors(job, &s);
     const int64_t plane_bytes = sq_volume(job->pool->window.in) * s.phases.inner * element;
     for (int64_t item = begin; item < end; item++) {
-        const plane_band b = band_at(job->pool, item, s.bands, s.window.out[1]);
-        const char* phases = pad_band(job, &s, (const char*)job->x + b.plane * plane_bytes, b.first_line);
+        const plane_band b = band_at(job->pool, &s, item);
+        const char* phases = pad_band(job, &s, (const char*)job->x + b.plane * plane_bytes, b.first);
         for (int64_t t = 0; t < s.taps; t++) s.pointers[t] = phases + s.tap_offset[t] * element;
         reduce_taps(job, s.pointers, s.taps, s.phases.length, s.flat);
-        if (s.small && !largest) finish_sums(job, &s, s.flat, s.phases.length, s.flat);
+        if (s.small && !largest) finish_sums(job, &s, s.flat, 0, s.phases.length, s.flat);
         if (s.small || largest)
             copy_lines(job, &s, &b);
         else
