@@ -95,6 +95,22 @@ def test_geometry(row, name):
 
 
 @pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("name", ["1x1", "1x1_groups", "3x3", "3x3_stride", "first", "groups_4", "volume"])
+def test_weights_of_any_spread(row, name):
+    """What int16 sums hold, what they hold but for a few, and what they do not (uniform ones: test_geometry)."""
+    x, w, geometry = make(name)
+    _, _, stride, pads, dilation, _, out, groups = CASES[name]
+    rng = np.random.default_rng(2)
+    small = np.clip(rng.laplace(0, 8, w.shape), -128, 127).astype(np.int8)
+    few = np.where(rng.random(w.shape) < 0.01, w, small)
+    for weights in (small, few, np.where(w < 0, -128, 127).astype(np.int8)):
+        packed = _conv.pack_conv(weights, groups, 0, row=row.name)
+        for values in (x, np.full_like(x, 255)):
+            got = _conv.conv(values, geometry, packed, _gemm.Epilogue("raw_s32", out, _gemm.fold(packed, 131)), 131)
+            np.testing.assert_array_equal(got, reference.sums(values, weights, stride, pads, dilation, groups, 131, 0))
+
+
+@pytest.mark.parametrize("row", ROWS)
 @pytest.mark.parametrize("name", ["3x3", "groups_4", "depthwise", "multiplier", "first"])
 def test_epilogues_and_zero_points_per_channel(row, name):
     rng = np.random.default_rng(3)

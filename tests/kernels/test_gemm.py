@@ -87,6 +87,39 @@ def test_int16_sums_of_trained_weights(row, k):
         assert packed.depth == 2 or k < 64
 
 
+WIDE_K = [15, 16, 17, 31, 32, 33, 63, 66, 255, 256, 257, 259, 271, 513]
+
+
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("k", WIDE_K)
+def test_weights_that_fill_their_range(row, k):
+    rng = np.random.default_rng(k)
+    for m, n in ((1, 8), (3, 9), (4, 15), (5, 16), (9, 33)):
+        x, w = operands(rng, m, n, k)
+        ends = np.where(w < 0, -128, 127).astype(np.int8)
+        for weights in (w, ends, np.full_like(w, -128)):
+            check(x, weights, row, zx=7)
+            check(np.full_like(x, 255), weights, row, zx=255, zw=-3)
+            if row.name == "sq_gemm_u8s8s32_4x16c4_avx2":
+                packed = _gemm.pack(weights, row=row.name)
+                assert (packed.depth, packed.extra_vectors) == (0, 0)
+
+
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("k", [64, 65, 67, 130, 513])
+def test_few_weights_beyond_int16_sums(row, k):
+    rng = np.random.default_rng(k)
+    w = rng.integers(-9, 10, (37, k)).astype(np.int8)
+    for at in (0, 3, 24, 44, k - 2):
+        w[:, at : at + 4] = rng.choice(np.array([-128, 127], np.int8), w[:, at : at + 4].shape)
+    for x in (rng.integers(0, 256, (9, k), np.uint8), np.full((9, k), 255, np.uint8)):
+        check(x, w, row, zx=100)
+    if row.name == "sq_gemm_u8s8s32_4x16c4_avx2" and k > 100:
+        packed = _gemm.pack(w, row=row.name)
+        assert packed.depth > 0
+        assert packed.extra_vectors > 0
+
+
 @pytest.mark.parametrize(
     ("n", "k", "thin"), [(1, 300, True), (1, 128, True), (3, 192, True), (4, 64, True), (5, 300, False), (1, 9, False)]
 )

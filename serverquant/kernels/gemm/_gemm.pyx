@@ -62,7 +62,10 @@ cdef class PackedWeight:
 
     @property
     def depth(self) -> int:
-        """Steps of four products that are added in int16 before they are widened (AVX2), else 1."""
+        """Steps of four products that are added in int16 before they are widened (AVX2), else 1.
+
+        0: both operands are widened to int16 first (AVX2, weights of which too many could overflow an int16 sum).
+        """
         return self.raw.depth
 
     @property

@@ -1,5 +1,6 @@
 /* AVX2: vpmaddubsw multiplies two pairs of bytes per column into int16, which the packing keeps from saturating.
- * Weights of depth 2 may even be added once in int16 before vpmaddwd widens; see pack.h for the bound. */
+ * Weights of depth 2 may even be added once in int16 before vpmaddwd widens; see narrow.h for the bound. Where too many
+ * weights break it, both operands are widened to int16 before vpmaddwd (depth 0): no bound, and no extra vectors. */
 #ifndef SERVERQUANT_GEMM_AVX2_H
 #define SERVERQUANT_GEMM_AVX2_H
 
@@ -110,6 +111,54 @@ SQ_INLINE void v256_multiply(const sq_tile* t, const int mr, const int nv, const
     }
 }
 
+SQ_INLINE __m256i v256_widen_part(const uint8_t* p, int32_t count) {
+    uint8_t bytes[16] = {0};
+    memcpy(bytes, p, (size_t)count);
+    return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i*)(const void*)bytes));
+}
+
+enum { SQ_WIDE_K = 256 /* k of a tap whose activations are widened at once: they stay in the L1 cache */ };
+
+/* x[i][0..count] = a[i][0..count], zeros behind up to a multiple of 16. */
+SQ_INLINE void v256_widen_rows(const int mr, const uint8_t* const* a, int32_t count, int16_t x[4][SQ_WIDE_K]) {
+#pragma GCC unroll 4
+    for (int i = 0; i < mr; i++) {
+        int32_t k = 0;
+        for (; k <= count - 16; k += 16)
+            _mm256_store_si256((__m256i*)(void*)(x[i] + k),
+                               _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i*)(const void*)(a[i] + k))));
+        if (k < count) _mm256_store_si256((__m256i*)(void*)(x[i] + k), v256_widen_part(a[i] + k, count - k));
+    }
+}
+
+SQ_INLINE __m256i v256_dot_wide(__m256i acc, __m256i x, __m256i w) {
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(x, w));
+}
+
+/* The sums of depth 0. */
+SQ_INLINE void v256_multiply_wide(const sq_tile* t, const int mr, const int nv, __m256i acc[4][2]) {
+    const sq_packed* p = t->packed;
+    const int8_t* w = t->w;
+    _Alignas(32) int16_t x[4][SQ_WIDE_K];
+    for (int32_t tap = 0; tap < p->taps; tap++)
+        for (int32_t k0 = 0, count; k0 < p->kc; k0 += count) {
+            const uint8_t* a[4];
+            count = p->kc - k0 < SQ_WIDE_K ? p->kc - k0 : SQ_WIDE_K;
+#pragma GCC unroll 4
+            for (int i = 0; i < mr; i++) a[i] = t->a[tap * t->a_stride + i] + t->a_offset + k0;
+            v256_widen_rows(mr, a, count, x);
+            for (int32_t k = 0; k < count; k += 2, w += 32 * nv) {
+                const __m256i w0 = v256_weights(w), w1 = v256_weights(w + 32 * (nv - 1));
+#pragma GCC unroll 4
+                for (int i = 0; i < mr; i++) {
+                    const __m256i two = v256_broadcast4((const uint8_t*)(x[i] + k));
+                    acc[i][0] = v256_dot_wide(acc[i][0], two, w0);
+                    if (nv == 2) acc[i][1] = v256_dot_wide(acc[i][1], two, w1);
+                }
+            }
+        }
+}
+
 SQ_INLINE void v256_store_u8(uint8_t* to, __m128i v, int32_t n) {
     if (n == 16) {
         _mm_storeu_si128((__m128i*)(void*)to, v);
@@ -165,7 +214,10 @@ SQ_INLINE void v256_tile(const sq_tile* t, const int mr, const int nv, const int
 #pragma GCC unroll 4
         for (int i = 0; i < mr; i++) acc[i][j] = bias;
     }
-    v256_multiply(t, mr, nv, depth, acc);
+    if (depth == 0)
+        v256_multiply_wide(t, mr, nv, acc);
+    else
+        v256_multiply(t, mr, nv, depth, acc);
     if (t->row_sums) v256_subtract_row_sums(t, mr, nv, acc);
     if (t->ep->kind == SQ_REQUANT_F32) {
         v256_requantize(t, mr, nv, 0, acc);
@@ -184,17 +236,18 @@ SQ_INLINE void v256_tile(const sq_tile* t, const int mr, const int nv, const int
 #define SQ_TILE(mr, nv, depth) \
     static void v256_tile_##mr##x##nv##d##depth(const sq_tile* t) { v256_tile(t, mr, nv, depth); }
 #define SQ_TILES(nv, d) SQ_TILE(1, nv, d) SQ_TILE(2, nv, d) SQ_TILE(3, nv, d) SQ_TILE(4, nv, d)
-SQ_TILES(1, 1) SQ_TILES(2, 1) SQ_TILES(1, 2) SQ_TILES(2, 2)
+SQ_TILES(1, 0) SQ_TILES(2, 0) SQ_TILES(1, 1) SQ_TILES(2, 1) SQ_TILES(1, 2) SQ_TILES(2, 2)
 #undef SQ_TILES
 #undef SQ_TILE
 
 static void sq_gemm_u8s8s32_4x16c4_avx2(const sq_tile* t) {
 #define SQ_FOUR(nv, depth) \
     {v256_tile_1x##nv##d##depth, v256_tile_2x##nv##d##depth, v256_tile_3x##nv##d##depth, v256_tile_4x##nv##d##depth}
-    static void (*const tiles[2][2][4])(const sq_tile*) = {{SQ_FOUR(1, 1), SQ_FOUR(2, 1)},
+    static void (*const tiles[3][2][4])(const sq_tile*) = {{SQ_FOUR(1, 0), SQ_FOUR(2, 0)},
+                                                           {SQ_FOUR(1, 1), SQ_FOUR(2, 1)},
                                                            {SQ_FOUR(1, 2), SQ_FOUR(2, 2)}};
 #undef SQ_FOUR
-    tiles[t->packed->depth - 1][(t->n - 1) / 8][t->m - 1](t);
+    tiles[t->packed->depth][(t->n - 1) / 8][t->m - 1](t);
 }
 
 static void sq_gemm_u8s8s32_4x16c4_avx2_sum_rows(const uint8_t* const* a, int64_t a_stride, int64_t a_offset,
@@ -226,12 +279,6 @@ SQ_INLINE __m128i v256_quarter(__m256i a, __m256i b, __m256i c, __m256i d) {
 
 SQ_INLINE __m256i v256_join(const __m128i q[2]) { return _mm256_inserti128_si256(_mm256_castsi128_si256(q[0]), q[1], 1); }
 
-SQ_INLINE __m256i v256_widen_part(const uint8_t* p, int32_t count) {
-    uint8_t bytes[16] = {0};
-    memcpy(bytes, p, (size_t)count);
-    return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i*)(const void*)bytes));
-}
-
 SQ_INLINE __m128i v256_to_bytes(__m256i v) {
     const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
     return _mm_packus_epi16(words, words);
@@ -251,7 +298,7 @@ SQ_INLINE __m256i v256_first(const void* p, int32_t count) {
 #define TH_X(p) _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i*)(const void*)(p)))
 #define TH_X_PART(p, count) v256_widen_part(p, count)
 #define TH_W(p) _mm256_cvtepi8_epi16(_mm_load_si128((const __m128i*)(const void*)(p)))
-#define TH_DOT(acc, x, w) _mm256_add_epi32(acc, _mm256_madd_epi16(x, w))
+#define TH_DOT(acc, x, w) v256_dot_wide(acc, x, w)
 #define TH_ZERO() _mm256_setzero_si256()
 #define TH_QUARTER v256_quarter
 #define TH_JOIN v256_join

@@ -54,7 +54,8 @@ typedef struct sq_extra {
 
 /* Weights of all groups, packed for one row of the kernel table. */
 typedef struct sq_packed {
-    const int8_t* data;            /* [groups][panels][kc groups of kr][panel width][kr] */
+    /* [groups][panels][kc groups of kr][panel width][kr]; at depth 0 int16 with a kr of 2 */
+    const int8_t* data;
     const int32_t* zero_points;    /* groups * n entries; NULL: all are 0, and no row sums are needed */
     const sq_extra* extras;        /* sorted by list, then by k; NULL: none */
     const int32_t* extra_begin;    /* list (panel * nr/lanes + vector of the panel) -> first extra; one more at the end */
@@ -64,7 +65,7 @@ typedef struct sq_packed {
     int32_t groups, n;             /* groups, and columns of each */
     int32_t taps, kc;              /* k = taps * kc; kc is a multiple of kr unless taps == 1 */
     int32_t depthwise;             /* 1: packed for kernels/dwconv, whose table `row` indexes */
-    int32_t depth;                 /* products of this many steps are added in int16 (AVX2) */
+    int32_t depth;                 /* products of this many steps are added in int16 (AVX2); 0: weights are int16 */
 } sq_packed;
 
 /* One output tile: m rows x n columns, m <= sq_tile_rows(row, n), n <= nr. */
@@ -90,7 +91,7 @@ typedef struct sq_gemm_row {
     int32_t mr, nr;        /* largest tile */
     int32_t lanes, kr;     /* columns of one vector; k that are multiplied at once */
     int32_t accumulators;  /* tiles hold at most so many vectors */
-    int32_t narrow;        /* 1: pair sums are int16, packing must keep to sq_extra's bound */
+    int32_t narrow;        /* 1: pair sums are int16; packing keeps to sq_extra's bound or chooses depth 0 */
     void (*tile)(const sq_tile*);
     /* sums[i] = sum over taps and kc of row i */
     void (*sum_rows)(const uint8_t* const* a, int64_t a_stride, int64_t a_offset, int32_t taps, int32_t kc, int32_t m,

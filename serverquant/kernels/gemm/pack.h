@@ -29,6 +29,15 @@ static void sq_pack_panel(const int8_t* weights, int32_t n, int64_t k, int32_t c
     }
 }
 
+/* The panel of columns c0 .. c0 + width as int16, [k/2][width][2]: for vpmaddwd, whose sums need no bound. */
+static void sq_pack_wide_panel(const int8_t* weights, int32_t n, int64_t k, int32_t c0, int32_t width, int8_t* out) {
+    sq_pack_panel(weights, n, k, c0, width, 2, out);
+    for (int64_t i = sq_round_up(k, 2) * width - 1; i >= 0; i--) {
+        const int16_t w = out[i];
+        memcpy(out + 2 * i, &w, 2);
+    }
+}
+
 /* Bounds one packed panel for int16 sums. begin[v] becomes the first extra of its vector column v. */
 static void sq_narrow_panel(int8_t* panel, int32_t width, int32_t lanes, int32_t taps, int32_t kc, int32_t depth,
                             sq_extra_list* list, int32_t* begin) {
