@@ -85,7 +85,9 @@ def calibrate(
     simplify(net)
     equalize(net, equalization)
     file = None if output is None else PartFile(output, save_every, resume)
-    return calibrate_net(net, data, batch, progress, average, file)
+    found = calibrate_net(net, data, batch, progress, average, file)
+    warn_of_doubts(net, found, 2)
+    return found
 
 
 class PartFile:
@@ -147,11 +149,15 @@ def calibrate_net(
     if not found.samples:
         raise QuantizationError("there is no calibration data: not one sample was given")
     found.unfinished = ""
-    for doubt in doubts(net, found):
-        warnings.warn(doubt, CalibrationWarning, stacklevel=3)
     if file is not None:
         file.finish(found)
     return found
+
+
+def warn_of_doubts(net: Net, found: Statistics, stacklevel: int) -> None:
+    """A CalibrationWarning for each doubt. stacklevel: that of warnings.warn in the caller."""
+    for doubt in doubts(net, found):
+        warnings.warn(doubt, CalibrationWarning, stacklevel=stacklevel + 1)
 
 
 def _fused(net: Net) -> set[str]:

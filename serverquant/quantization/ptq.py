@@ -20,7 +20,13 @@ from serverquant.proto import NetDef
 from serverquant.proto.io import save
 from serverquant.qparams import DEFAULTS, KINDS, QParams, choose, choose_from_histogram
 from serverquant.qparams.histogram import Histogram
-from serverquant.quantization.calibrate import AVERAGE, Progress, calibrate_net, fingerprint_of
+from serverquant.quantization.calibrate import (
+    AVERAGE,
+    Progress,
+    calibrate_net,
+    fingerprint_of,
+    warn_of_doubts,
+)
 from serverquant.quantization.corrections import bias as bias_correction
 from serverquant.quantization.corrections import equalization
 from serverquant.quantization.corrections.equalization import DATA_FREE, equalize
@@ -146,7 +152,7 @@ def quantize(
 ) -> Result:
     """The int8 net of a float net.
 
-    init, predict: paths or any other source of a NetDef. data: calibration data, see `quantization.data.batches`; what
+    init, predict: paths or any other source of a NetDef. data: calibration data, see `quantization.data.Data`; what
     can be gone through only once is kept in memory. statistics: what `calibrate` gave for this net, or the path of its
     file; data beside it serve to correct biases alone. Without data no bias is corrected, and the equalization is that
     of the statistics.
@@ -215,7 +221,9 @@ def _calibrated(net: Net, data: Any, settings: Settings, batch: int | None, prog
     seen = calibrate_net(net, data, batch) if settings.equalization not in DATA_FREE else None
     equalized = equalize(net, settings.equalization, seen)
     average = AVERAGE if settings.method == "moving_average" else None
-    return _Bench(net, passes, equalized, calibrate_net(net, data, batch, progress, average), settings)
+    found = calibrate_net(net, data, batch, progress, average)
+    warn_of_doubts(net, found, 3)
+    return _Bench(net, passes, equalized, found, settings)
 
 
 def _of_statistics(init: Any, predict: Any, known: Statistics, settings: Settings, is_asked: bool) -> _Bench:

@@ -351,3 +351,18 @@ def test_doubts(recwarn):
     calibrate(*clip, X)
     calibrate(*DIGITS, images(20))
     assert not recwarn.list
+
+
+@pytest.mark.parametrize("equalization", ["none", "activations"])
+def test_a_doubt_is_told_once_and_where_the_user_is(equalization):
+    with pytest.warns(CalibrationWarning) as caught:
+        serverquant.quantize(*DIGITS, images(1), equalization=equalization)
+    (doubt,) = (warning for warning in caught if "one sample" in str(warning.message))
+    assert doubt.filename == __file__
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_what_was_calibrated_is_written_before_doubts_are_told(tmp_path):
+    with pytest.raises(CalibrationWarning):
+        calibrate(*CONV, X[:1], output=tmp_path / "stats")
+    assert [file.name for file in tmp_path.iterdir()] == ["stats"]
