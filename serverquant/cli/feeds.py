@@ -15,7 +15,7 @@ import numpy as np
 from serverquant._base.errors import ArgumentError
 from serverquant.blobs import dtypes
 from serverquant.blobs.store import Int8, closest
-from serverquant.quantization.images import ImageRule
+from serverquant.quantization.images import ImageRule, read_npy
 
 _DTYPES = {str(dtype): dtype for number, dtype in dtypes.NUMPY.items() if number != dtypes.STRING}
 _SPEC_KEYS = (
@@ -125,10 +125,7 @@ def read_file(text: str, rule: ImageRule) -> np.ndarray:
     if text.endswith(".npz"):
         return _member(Path(text), "")
     if text.endswith(".npy"):
-        try:
-            return np.asarray(np.load(text, allow_pickle=False))
-        except (ValueError, EOFError) as error:
-            raise ArgumentError(f"{text} is not an .npy file of numbers: {error}") from error
+        return read_npy(Path(text))
     return rule.read(Path(text))
 
 

@@ -68,7 +68,7 @@ class Data:
 
     @property
     def description(self) -> str:
-        """What tells these data from others: path, size and time of files, shape, type, begin and end of arrays.
+        """What tells these data from others: name, size and time of files, shape, type, begin and end of arrays.
         Batches that come one by one cannot be told apart."""
         if self._whole is None:
             return "batches one by one"

@@ -82,12 +82,15 @@ class Images(Sequence[np.ndarray]):
         return np.concatenate(parts)
 
     def _read(self, path: Path) -> np.ndarray:
-        if path.suffix != ".npy":
-            return self.rule.read(path)
-        try:
-            return np.asarray(np.load(path, allow_pickle=False))
-        except (ValueError, EOFError) as error:
-            raise ArgumentError(f"{path} is not an .npy file of numbers: {error}") from error
+        return read_npy(path) if path.suffix == ".npy" else self.rule.read(path)
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """The array of an .npy file; ArgumentError when it is none."""
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    except (ValueError, EOFError) as error:
+        raise ArgumentError(f"{path} is not an .npy file of numbers: {error}") from error
 
 
 def images(
