@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,6 +94,14 @@ class Net:
         """Take operators out, by identity."""
         ids = {id(op) for op in gone}
         self.ops = [op for op in self.ops if id(op) not in ids]
+
+    def remove_while(self, one: Callable[[Net], OperatorDef | None]) -> int:
+        """Take out what `one` makes superfluous, until it finds nothing more; how many that were."""
+        count = 0
+        while op := one(self):
+            self.remove([op])
+            count += 1
+        return count
 
     # ---- writing ------------------------------------------------------------------------------------------------
 

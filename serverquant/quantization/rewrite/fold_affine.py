@@ -10,18 +10,14 @@ from __future__ import annotations
 import numpy as np
 
 from serverquant.proto import OperatorDef
-from serverquant.quantization.affine import Affine, affine_of, order_of
+from serverquant.quantization.affine import Affine, affine_of, channel_axis
 from serverquant.quantization.net import Net, arguments
 
 LAYERS = ("Conv", "FC")
 
 
 def apply(net: Net) -> int:
-    folded = 0
-    while op := _fold_one(net):
-        net.remove([op])
-        folded += 1
-    return folded
+    return net.remove_while(_fold_one)
 
 
 def layer_weight(net: Net, layer: OperatorDef | None) -> np.ndarray | None:
@@ -36,7 +32,7 @@ def layer_weight(net: Net, layer: OperatorDef | None) -> np.ndarray | None:
 
 def channel_of(layer: OperatorDef, ndim: int) -> int:
     """The axis of channels of what a layer reads and writes, of ndim dimensions."""
-    return 1 if layer.type == "FC" or order_of(layer) == "NCHW" else ndim - 1
+    return 1 if layer.type == "FC" else channel_axis(layer, ndim)
 
 
 def _fold_one(net: Net) -> OperatorDef | None:

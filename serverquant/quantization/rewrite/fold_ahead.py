@@ -19,11 +19,7 @@ PADS = ("pad", "pads", "pad_t", "pad_l", "pad_b", "pad_r", "legacy_pad")
 
 
 def apply(net: Net) -> int:
-    folded = 0
-    while op := _fold_one(net):
-        net.remove([op])
-        folded += 1
-    return folded
+    return net.remove_while(_fold_one)
 
 
 def _fold_one(net: Net) -> OperatorDef | None:

@@ -16,11 +16,7 @@ ANY_RANK = 4  # where nothing tells, and nothing depends on it
 
 
 def apply(net: Net) -> int:
-    merged = 0
-    while op := _merge_one(net):
-        net.remove([op])
-        merged += 1
-    return merged
+    return net.remove_while(_merge_one)
 
 
 def norm(net: Net, x: str, y: str, affine: Affine, order: str) -> OperatorDef:
