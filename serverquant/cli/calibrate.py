@@ -25,7 +25,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--equalization", choices=DATA_FREE, default="cross_layer", help="as for quantize (default cross_layer)"
     )
-    parser.set_defaults(batch=None)
     parser.add_argument("-o", "--output", required=True, metavar="FILE")
     parser.add_argument(
         "--average", type=float, metavar="W", help="keep moving averages of ranges too: a batch counts W, such as 0.01"

@@ -31,10 +31,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     from serverquant.cli import quantize, show
     from serverquant.quantization.compare import compare
+    from serverquant.quantization.data import BATCH
 
     given = quantize.data(args)
     with show.progress("comparing", None) as advance:
-        found = compare(_net(args.a), _net(args.b), given, batch=args.batch, progress=advance)
+        found = compare(_net(args.a), _net(args.b), given, batch=args.batch or BATCH, progress=advance)
     if args.json:
         show.as_json([{"a": d.blob, "b": d.other, **d.numbers()} for d in found])
         return 0

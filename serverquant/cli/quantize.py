@@ -26,7 +26,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("init", metavar="INIT_NET")
     parser.add_argument("predict", metavar="PREDICT_NET")
     data_arguments(parser, required=False)
-    parser.set_defaults(batch=None)
     parser.add_argument("--statistics", metavar="FILE", help="what `serverquant calibrate` wrote, instead of --data")
     parser.add_argument("-o", "--output", required=True, metavar="FOLDER", help="made when missing")
     parser.add_argument("--preset", choices=tuple(PRESETS), help="settings to start from (default: default)")
@@ -65,7 +64,7 @@ def data_arguments(parser: argparse.ArgumentParser, required: bool = True) -> No
     parser.add_argument(
         "--data", required=required, metavar="FILE", help=".npz or .npy of input arrays, or a folder of images"
     )
-    parser.add_argument("--batch", type=int, default=16, help="samples that run at a time (default: by their size)")
+    parser.add_argument("--batch", type=int, help="samples that run at a time (default: by their size, or 16)")
     parser.add_argument("--threads", type=int, help="threads of the kernels (default: the CPUs at hand)")
     feeds.image_arguments(parser.add_argument_group("images"))
 

@@ -89,7 +89,7 @@ def _rich_bar() -> Any:
 def warnings_as_lines(verb: str) -> Iterator[None]:
     """What is doubtful as one line each on stderr, without the place in the code."""
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")
+        warnings.simplefilter("always", UserWarning)  # others are for developers
         try:
             yield
         finally:
