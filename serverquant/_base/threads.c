@@ -1,7 +1,8 @@
 /* See threads.h. Workers are made when first needed and serve on until the process forks, team by team: a caller takes
- * a team, and gives it back when its job is done, so callers at the same time have one each. They are OpenMP's threads, in
- * a parallel region that goes on: one region an operator would wait at its end for threads that another process keeps
- * from their core. (MobileNetV2 int8 on 2 threads, a third busy on the 2 cores: 1.3 ms, as on one thread; by such regions 4.9.)
+ * a team, and gives it back when its job is done, so callers at the same time have one each. They are OpenMP's threads,
+ * in a parallel region that goes on: one region an operator would wait at its end for threads that another process
+ * keeps from their core. (MobileNetV2 int8 on 2 threads, a third busy on the 2 cores: 1.3 ms, as on one thread; by such
+ * regions 4.9.)
  *
  * A worker spins before it sleeps: to wake one takes some 50 us in a virtual machine, more than most operators run.
  * That costs little beside other work: it yields its core, and nobody waits for a worker but in the middle of a piece.
@@ -58,7 +59,7 @@ struct sq_team {
 static sq_host_fn host;
 static _Atomic(sq_team*) ready; /* the team of the next caller */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static sq_team* spare;          /* those of more callers at once */
+static sq_team* spare;       /* those of more callers at once */
 static _Atomic int awake;    /* workers that do not sleep */
 static __thread int inside;
 
@@ -228,10 +229,10 @@ static void give_back(sq_team* t) {
     pthread_mutex_unlock(&lock);
 }
 
-/* Wakes a worker on another core than this one, if it may use as many as there are pieces. A guest of KVM takes cores that
- * are idle for taken ones, so its kernel wakes a thread where it was woken from; there the caller is busy, does the
- * worker's pieces too, and the other core stays idle (an MLP at batch 64: 298 us on two threads, 291 on one, 165 so).
- * Only for the moment of waking: threads are not pinned. */
+/* Wakes a worker on another core than this one, if it may use as many as there are pieces. A guest of KVM takes cores
+ * that are idle for taken ones, so its kernel wakes a thread where it was woken from; there the caller is busy, does
+ * the worker's pieces too, and the other core stays idle (an MLP at batch 64: 298 us on two threads, 291 on one, 165
+ * so). Only for the moment of waking: threads are not pinned. */
 static void wake_elsewhere(worker* w) {
     const int core = sched_getcpu();
     int changed = 0;

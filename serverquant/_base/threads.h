@@ -13,15 +13,15 @@ typedef void (*sq_range_fn)(const void* job, long long begin, long long end);
  * wake. */
 void sq_parallel_range(sq_range_fn fn, const void* job, long long count, long long align, int team);
 
-/* What starts workers, on a thread made for that: it runs sq_serve(team, i) for begin <= i < end, each on a thread of its
- * own, and returns when all of these have. Until it is set, everything runs on the caller's thread. */
+/* What starts workers, on a thread made for that: it runs sq_serve(team, i) for begin <= i < end, each on a thread of
+ * its own, and returns when all of these have. Until it is set, everything runs on the caller's thread. */
 typedef struct sq_team sq_team;
 typedef void (*sq_host_fn)(sq_team* team, int begin, int end);
 void sq_set_host(sq_host_fn host);
 void sq_serve(sq_team* team, int at);
 
-/* The date of the OpenMP that this was compiled with, 0 without; whether the calling thread runs a piece; whether a worker looks out for the next one,
- * so that a small piece pays. */
+/* The date of the OpenMP that this was compiled with, 0 without; whether the calling thread runs a piece; whether a
+ * worker looks out for the next one, so that a small piece pays. */
 int sq_openmp(void);
 int sq_in_parallel(void);
 int sq_workers_awake(void);

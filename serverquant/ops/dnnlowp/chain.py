@@ -83,8 +83,8 @@ class Chain(Operator):
         self.__dict__.update(vars(parts[at]))
         self.parts, self.reads, self.at, self.packs = parts, reads, at, parts[at].packs
         self.inputs = parts[0].inputs
-        for part, at in zip(parts[1:], reads):
-            self.inputs += part.inputs[:at] + part.inputs[at + 1 :]
+        for part, read in zip(parts[1:], reads):
+            self.inputs += part.inputs[:read] + part.inputs[read + 1 :]
         self.outputs = parts[-1].outputs
 
     def absorb(self, other: Operator) -> Operator | None:
