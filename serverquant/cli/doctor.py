@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any
 
 SAFE_PROTOBUF = {5: (5, 29, 6), 6: (6, 33, 5)}  # the first release of each line without known CVEs
-EXTRAS = {"rich": "tables and progress bars", "pillow": "images as inputs"}
+EXTRAS = {  # package: (the extra that brings it, what for)
+    "rich": ("cli", "tables and progress bars"),
+    "pillow": ("cli", "images as inputs"),
+    "jinja2": ("report", "the page of a report"),
+    "matplotlib": ("report", "its charts"),
+}
 VARIABLES = ("SERVERQUANT_ISA", "SERVERQUANT_NUM_THREADS", "OMP_NUM_THREADS")
 
 
@@ -70,8 +75,8 @@ def facts() -> dict[str, Any]:
 
 def _problems(found: dict[str, Any]) -> list[str]:
     problems = [
-        f"{name} is missing ({what}): pip install 'serverquant[cli]'"
-        for name, what in EXTRAS.items()
+        f"{name} is missing ({what}): pip install 'serverquant[{extra}]'"
+        for name, (extra, what) in EXTRAS.items()
         if found[name] == "missing"
     ]
     if not _is_safe(found["protobuf"]):

@@ -83,7 +83,7 @@ def _row(name: str, blob: Seen) -> tuple[Any, ...]:
 
     shape = "" if blob.shape is None else show.dims(blob.shape)
     percentiles = (_g(blob.percentile(p)) for p in PERCENTILES)
-    return name, shape, blob.total, _g(blob.lo), *percentiles, _g(blob.hi), sketch(blob)
+    return name, shape, blob.total or "-", _g(blob.lo), *percentiles, _g(blob.hi), sketch(blob)
 
 
 def _as_json(blob: Seen, whole: bool) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def _g(value: float | None) -> str:
 
 def picture(name: str, blob: Seen) -> str:
     """A blob's histogram as text, its range in rows. Bars are logarithmic: what is rare is there too."""
-    lines = [f"{name}: {blob.total} values from {blob.lo:.6g} to {blob.hi:.6g}"]
+    lines = [f"{name}: {blob.total or 'not counted,'} values from {blob.lo:.6g} to {blob.hi:.6g}"]
     if blob.not_finite:
         lines[0] += f", {blob.not_finite} infinite or NaN"
     if blob.average is not None:

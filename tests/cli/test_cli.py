@@ -13,7 +13,7 @@ import pytest
 
 import serverquant
 from serverquant import core, proto
-from serverquant.cli import VERBS, main
+from serverquant.cli import VERBS, doctor, main
 from serverquant.proto.io import load_meta_net, load_net, save
 
 NETS = Path(__file__).resolve().parents[2] / "nets"
@@ -304,6 +304,12 @@ def test_doctor(capsys):
     assert found["isa"] in ("scalar", "avx2", "avx512vnni")
     assert main(["doctor"]) == 0
     assert "threads" in capsys.readouterr().out
+
+
+def test_doctor_says_what_brings_a_missing_package(capsys, monkeypatch):
+    installed = doctor.version
+    monkeypatch.setattr(doctor, "version", lambda name: "" if name == "matplotlib" else installed(name))
+    assert any("pip install 'serverquant[report]'" in problem for problem in answer(capsys, "doctor")["problems"])
 
 
 def test_the_module_runs_and_says_what_it_can():
