@@ -34,6 +34,8 @@ _PLACES = {
     "calibrate": "quantization.calibrate",
     "compare": "quantization.compare",
     "images": "quantization.images",
+    "CalibrationWarning": "quantization.calibrate",
+    "GainWarning": "quantization.estimate",
     "observe": "runtime.observe",
     "Profile": "runtime.observe",
     "Int8": "blobs.store",

@@ -7,8 +7,10 @@ from serverquant._base.errors import ServerquantError as ServerquantError
 from serverquant.blobs.store import Int8 as Int8
 from serverquant.predictor import Predictor as Predictor
 from serverquant.predictor import load as load
+from serverquant.quantization.calibrate import CalibrationWarning as CalibrationWarning
 from serverquant.quantization.calibrate import calibrate as calibrate
 from serverquant.quantization.compare import compare as compare
+from serverquant.quantization.estimate import GainWarning as GainWarning
 from serverquant.quantization.images import images as images
 from serverquant.quantization.ptq import quantize as quantize
 from serverquant.runtime._native import register_native as register_native
