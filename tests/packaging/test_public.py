@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from small_nets import conv, nets_of, random
 
 import serverquant
 from serverquant.cli import catalogue
+from serverquant.proto.io import save
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -82,10 +85,30 @@ def test_links_in_documents_lead_somewhere():
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md"])
-def test_python_in_documents_runs(page, monkeypatch):
-    """The blocks of a page run one after the other, in one namespace, from the project's folder."""
-    monkeypatch.chdir(ROOT)
+def run_blocks(page: str, folder: Path, **files: object) -> None:
+    """The blocks of a page run one after the other, in one namespace, from a folder."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     assert blocks
-    subprocess.run([sys.executable, "-c", "\n".join(blocks)], check=True, capture_output=True, text=True)
+    given = [f"import numpy\n{name} = numpy.load({str(path)!r})" for name, path in files.items()]
+    subprocess.run(
+        [sys.executable, "-c", "\n".join([*given, *blocks])], cwd=folder, check=True, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md"])
+def test_python_in_documents_runs(page):
+    run_blocks(page, ROOT)
+
+
+def test_python_about_quantizing_runs(tmp_path):
+    """In a folder with a net for colour images, and some of these."""
+    pillow = pytest.importorskip("PIL.Image")
+    init, predict = nets_of([conv("x", "y", "w")], w=random(4, 3, 3, 3))
+    save(init, tmp_path / "init_net.pb")
+    save(predict, tmp_path / "predict_net.pb")
+    (tmp_path / "photos").mkdir()
+    pillow.new("RGB", (32, 32), (10, 200, 90)).save(tmp_path / "photos" / "one.png")
+    np.save(tmp_path / "images.npy", random(3, 3, 8, 8))
+    path = tmp_path / "images.npy"
+    run_blocks("docs/quantize.md", tmp_path, images=path, test_images=path)
+    assert (tmp_path / "out" / "report.json").exists()
