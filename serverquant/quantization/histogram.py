@@ -41,29 +41,21 @@ class AlignedHistogram:
         """How many finite values were counted."""
         return int(self.counts.sum())
 
-    def add(self, values: np.ndarray, maxima: np.ndarray = NO_MAXIMA) -> tuple[float, float]:
+    def add(self, values: np.ndarray, maxima: np.ndarray = NO_MAXIMA, counted: bool = True) -> tuple[float, float]:
         """Count the values of an array of floats, of any shape. Returns the smallest and the largest finite one of
         them; inf and -inf where there is none.
 
         maxima: float32, one for each channel (axis 1), raised in place to the largest magnitude of its finite values.
+        counted: without it their range alone is taken note of, at a fraction of the cost.
         """
         flat = np.ascontiguousarray(values, np.float32).reshape(-1)
         counting = Counting(flat, math.prod(values.shape[2:]), maxima)
-        left = counting.into(self.exponent, self.first, self.counts)
+        left = counting.into(self.exponent, self.first, self.counts if counted else NO_COUNTS) and counted
         self.not_finite += counting.not_finite
         if counting.lo < self.lo or counting.hi > self.hi:
             self._hold(counting.lo, counting.hi, LOWEST_EXPONENT)
         if left:
             counting.into(self.exponent, self.first, self.counts)
-        return counting.lo, counting.hi
-
-    def add_range(self, values: np.ndarray, maxima: np.ndarray = NO_MAXIMA) -> tuple[float, float]:
-        """Take note of the range of an array alone, at a fraction of the cost: its values are not in `counts`."""
-        counting = Counting(np.ascontiguousarray(values, np.float32).reshape(-1), math.prod(values.shape[2:]), maxima)
-        counting.into(LOWEST_EXPONENT, 0, NO_COUNTS)
-        self.not_finite += counting.not_finite
-        if counting.lo < self.lo or counting.hi > self.hi:
-            self._hold(counting.lo, counting.hi, LOWEST_EXPONENT)
         return counting.lo, counting.hi
 
     def merge(self, other: AlignedHistogram) -> None:

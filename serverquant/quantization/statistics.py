@@ -41,8 +41,7 @@ class BlobStatistics:
         """Count the values of a batch. average: the weight of its range in the moving averages, above 0, at most 1.
         counted: or only its range and maxima."""
         self.shape = values.shape[1:]
-        add = self.histogram.add if counted else self.histogram.add_range
-        ends = add(values, self._maxima_of(values))
+        ends = self.histogram.add(values, self._maxima_of(values), counted)
         if average is not None and ends[0] <= ends[1]:
             now = np.array(ends, np.float32)
             before = now if self.average is None else self.average
