@@ -172,6 +172,14 @@ def test_at_most_so_many_samples(digits):
     assert len(calls) == 4
 
 
+def test_images_are_timed_one_at_a_time(digits, tmp_path):
+    for i in range(3):
+        np.save(tmp_path / f"{i}.npy", IMAGES[i : i + 1])
+    for data in (tmp_path, serverquant.images(tmp_path)):
+        numbers = digits.report(data).numbers
+        assert (numbers["samples"], numbers["summary"]["time_us"]["samples"]) == (3, 1)
+
+
 def test_no_data_no_report(digits):
     with pytest.raises(QuantizationError, match="no data for a report"):
         digits.report([])

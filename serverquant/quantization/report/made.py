@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from serverquant._base.errors import MachineError, ParseError
+from serverquant.proto.io import replace_file
 from serverquant.quantization.report.measure import FORMAT, VERSION
 
 JSON, HTML = "report.json", "report.html"
@@ -51,9 +52,9 @@ class Report:
         extra the page of an earlier report goes."""
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        (target / JSON).write_text(self.json())
+        replace_file(target / JSON, self.json().encode())
         try:
-            (target / HTML).write_text(self.html(), encoding="utf-8")
+            replace_file(target / HTML, self.html().encode())
         except MachineError:
             (target / HTML).unlink(missing_ok=True)
             return [target / JSON]

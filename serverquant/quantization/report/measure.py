@@ -9,7 +9,6 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from serverquant._base.errors import ArgumentError, QuantizationError
 from serverquant.predictor import Predictor
 from serverquant.qparams import QParams
 from serverquant.quantization.compare import Difference, compare
-from serverquant.quantization.data import BATCH, batches, first
+from serverquant.quantization.data import BATCH, Data, first
 from serverquant.quantization.data import samples as samples_in
 from serverquant.quantization.histogram import AlignedHistogram
 from serverquant.runtime.observe import Profile, observe
@@ -49,7 +48,7 @@ def measure(
         if not kept.samples:
             raise QuantizationError("there is no data for a report: not one sample was given")
         rows = _Rows(before, after)
-        one = _one(data, before.inputs) or kept.sample
+        one = Data(data, before.inputs).sample or kept.sample
         taken = _times(before, after, one)
         runs_in = rows.run_in(set(taken.of["after"]))
         operators = [_row(name, rows, found, taken, result.recipe, runs_in[name]) for name in rows.names]
@@ -97,13 +96,6 @@ class _Kept:
             self.sample = self.sample or feeds
             self.samples += samples_in(feeds)
             yield feeds
-
-
-def _one(data: Any, inputs: Sequence[str]) -> dict[str, Any] | None:
-    """One sample; None where the data come as batches, which nobody may cut."""
-    if isinstance(data, (str, Path, np.ndarray, Mapping)):
-        return next(batches(data, inputs, 1), None)
-    return None
 
 
 def _int8_count(net: Predictor) -> int:
