@@ -39,7 +39,7 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         show.as_json([{"a": d.blob, "b": d.other, **d.numbers()} for d in found])
         return 0
-    rows = [(d.blob, d.other, _decibels(d), _decibels(d.alone), *_numbers(d)) for d in found]
+    rows = [(d.blob, d.other, *_numbers(d), _agreement(d)) for d in found]
     headers = ("A", "B", "SQNR dB", "alone dB", "cosine", "largest error", "top-1")
     show.table(headers, rows, headers[2:6])
     return 0
@@ -54,12 +54,12 @@ def _net(text: str) -> tuple[str, str]:
     return init, predict
 
 
-def _decibels(difference: Difference | None) -> str:
-    return "" if difference is None else f"{difference.sqnr:.2f}"
+def _numbers(difference: Difference) -> tuple[str, ...]:
+    from serverquant.quantization.report import text
 
-
-def _numbers(difference: Difference) -> tuple[str, str, str]:
-    return f"{difference.cosine:.6f}", f"{difference.largest:.4g}", _agreement(difference)
+    found = difference.numbers()
+    decibels = (text.decibels(row).removesuffix(" dB") for row in (found, found.get("alone")))
+    return *decibels, text.cosine(found), text.largest(found)
 
 
 def _agreement(difference: Difference) -> str:

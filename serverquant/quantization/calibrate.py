@@ -93,7 +93,7 @@ def calibrate(
 class PartFile:
     """Where a calibration keeps what it has so far: `output`.part, and `output` at the end."""
 
-    def __init__(self, output: str | os.PathLike[str], every: int = 0, resume: bool = False):
+    def __init__(self, output: str | os.PathLike[str], every: int, resume: bool):
         self.output, self.part = Path(output), Path(f"{os.fspath(output)}.part")
         self.every, self._resume = every, resume
         if not self.output.parent.is_dir():  # found out before hours of work, not after

@@ -48,7 +48,7 @@ def _of_activations(net: Net, found: Statistics) -> Iterator[str]:
     if cut:
         named = ", ".join(cut[:3]) + (f" and {len(cut) - 3} others" if len(cut) > 3 else "")
         yield (
-            f"more than {MOST:.0%} of the values that reach {named} are cut off: the calibration data may not be "
+            f"more than {100 * MOST:g} % of the values that reach {named} are cut off: the calibration data may not be "
             "scaled as the net expects"
         )
 

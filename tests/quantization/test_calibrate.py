@@ -343,7 +343,7 @@ def test_doubts(recwarn):
     assert "like pixels as they are" in warned(CONV, np.abs(X) / np.abs(X).max() * f32(255))[0]
     clip = nets_of([conv("x", "h", "w"), core.CreateOperator("Clip", ["h"], ["y"], min=0.0, max=6.0)], w=W)
     (doubt,) = warned(clip, X * f32(5000))
-    assert '99% of the values that reach Clip "y" are cut off' in doubt
+    assert '99 % of the values that reach Clip "y" are cut off' in doubt
     dead = nets_of([conv("x", "h", "w"), core.CreateOperator("Relu", ["h"], ["y"])], w=-np.abs(W))
     assert 'Relu "y"' in warned(dead, np.abs(X))[0]
     recwarn.clear()

@@ -31,7 +31,7 @@ def page(numbers: Mapping[str, Any]) -> str:
         "largest": text.largest,
         "size": text.size,
         "duration": text.duration,
-        "percent": lambda share: f"{share:.2%}".replace("%", " %"),
+        "percent": text.percent,
     }
     rows = {row["blob"]: row for row in numbers["operators"]}
     template = environment.from_string(_read("page.jinja"))

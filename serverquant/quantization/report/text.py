@@ -30,7 +30,12 @@ def output(row: Numbers) -> str:
 def agreement(row: Numbers) -> str:
     low, high = row["interval"]
     agree = round(row["top1"] * row["rows"])
-    return f"{row['top1']:.2%} ({agree} of {row['rows']}; 95 % interval {100 * low:.2f} to {100 * high:.2f} %)"
+    return f"{percent(row['top1'])} ({agree} of {row['rows']}; 95 % interval {100 * low:.2f} to {100 * high:.2f} %)"
+
+
+def percent(share: float) -> str:
+    """0.9922 as '99.22 %'."""
+    return f"{100 * share:.2f} %"
 
 
 def conditions(numbers: Numbers) -> str:
