@@ -25,13 +25,12 @@ from serverquant.predictor import Predictor
 from serverquant.quantization.corrections.equalization import DATA_FREE, equalize
 from serverquant.quantization.data import BATCH, Data, samples
 from serverquant.quantization.doubts import doubts
-from serverquant.quantization.net import Net, check_float, upper_end
+from serverquant.quantization.net import FUSING, Net, check_float, upper_end
 from serverquant.quantization.rewrite import simplify
 from serverquant.quantization.statistics import Statistics, digest, fingerprint
 from serverquant.runtime.observe import observe
 from serverquant.runtime.operator import Operator
 
-LAYERS = ("Conv", "FC", "Sum", "Add")
 # A batch is made no larger than what keeps the largest blob of a net in the cache between its writing and counting.
 CACHED_BYTES = 2 << 20
 AVERAGE = 0.01  # weight of a batch in moving averages where none is given
@@ -165,7 +164,7 @@ def _fused(net: Net) -> set[str]:
     behind that."""
     readers, found = net.readers(), set()
     for op in net.ops:
-        behind = readers.get(op.output[0], []) if op.type in LAYERS else []
+        behind = readers.get(op.output[0], []) if op.type in FUSING else []
         if len(behind) == 1 and op.output[0] not in net.kept and upper_end(behind[0]) is not None:
             found.add(op.output[0])
     return found

@@ -17,7 +17,7 @@ from typing import Any
 
 from serverquant.proto import OperatorDef
 from serverquant.quantization.emit import Emitted
-from serverquant.quantization.net import Net, arguments
+from serverquant.quantization.net import LAYERS, Net, arguments
 from serverquant.quantization.statistics import Statistics
 from serverquant.runtime import registry
 from serverquant.runtime.operator import PythonOperator
@@ -28,7 +28,7 @@ RATE = {4: 40.0, 1: 200.0}
 SLOW = {4: 2.0, 1: 8.0}
 BANDWIDTH = 50.0
 BAG = 16
-LAYERS = ("Conv", "FC", "ConvTranspose")
+WEIGHTED = (*LAYERS, "ConvTranspose")
 SLOW_TYPES = {"MaxPool", "AveragePool", "RoIAlign", "Sigmoid", "Tanh", "Softmax", "LogSoftmax", "LSTMUnit", "GRUUnit",
               "Swish", "Mish", "Gelu", "Elu", "Exp", "Log", "GroupNorm", "LayerNorm", "LRN"}  # fmt: skip
 MUCH, LEAST_US = 0.5, 20.0  # a net of more microseconds, of which more than this share stays float, is worth a warning
@@ -132,7 +132,7 @@ class _Costs:
 
     def _multiply_adds(self, op: OperatorDef, kind: str) -> int:
         dims = self.dims(op.input[1]) if len(op.input) > 1 else None
-        if kind in LAYERS and dims:
+        if kind in WEIGHTED and dims:
             return self._size(op.output[0]) * math.prod(dims[1:])
         if kind == "BatchMatMul":
             a = self.dims(op.input[0])

@@ -14,6 +14,9 @@ from serverquant.proto import NetDef, OperatorDef
 from serverquant.proto.args import Arguments, make_argument
 from serverquant.proto.io import load_net
 
+LAYERS = ("Conv", "FC")  # int8 whatever they read, if their weights are constant
+FUSING = (*LAYERS, "Sum", "Add")  # whose int8 form does the activation behind it too
+
 
 class Net:
     """init, predict: any source of a NetDef; they stay as they are.

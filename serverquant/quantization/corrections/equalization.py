@@ -31,7 +31,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from serverquant.proto import OperatorDef
-from serverquant.quantization.net import Net, arguments
+from serverquant.quantization.net import LAYERS, Net, arguments
 from serverquant.quantization.statistics import Statistics
 
 KINDS = ("none", "cross_layer", "activations")
@@ -203,7 +203,7 @@ def _joints(net: Net) -> Iterator[_Joint]:
 def _layer(net: Net, op: OperatorDef) -> _Layer | None:
     """A layer whose weights can change."""
     args = arguments(op)
-    if op.type not in ("Conv", "FC") or op.engine or args.int("axis", 1) != 1 or args.int("axis_w", 1) != 1:
+    if op.type not in LAYERS or op.engine or args.int("axis", 1) != 1 or args.int("axis_w", 1) != 1:
         return None
     values = [net.weight(name) for name in op.input[1:]]
     if net.weight(op.input[0]) is not None:

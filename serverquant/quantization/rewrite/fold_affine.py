@@ -11,9 +11,7 @@ import numpy as np
 
 from serverquant.proto import OperatorDef
 from serverquant.quantization.affine import Affine, affine_of, channel_axis
-from serverquant.quantization.net import Net, arguments
-
-LAYERS = ("Conv", "FC")
+from serverquant.quantization.net import LAYERS, Net, arguments
 
 
 def apply(net: Net) -> int:

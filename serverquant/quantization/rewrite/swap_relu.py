@@ -10,10 +10,10 @@ such an f(x) already, h not above the one here.
 from __future__ import annotations
 
 from serverquant.proto import OperatorDef
-from serverquant.quantization.net import Net, upper_end
+from serverquant.quantization.net import FUSING, Net, upper_end
 
 TYPES = ("Concat", "MaxPool")
-FUSES = ("Conv", "FC", "Sum", "Add", "SpatialBN")
+FUSES = (*FUSING, "SpatialBN")
 
 
 def apply(net: Net) -> int:
