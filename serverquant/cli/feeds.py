@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from serverquant._base.errors import ArgumentError
 from serverquant.blobs import dtypes
 from serverquant.blobs.store import Int8, closest
+from serverquant.proto.io import ARRAY_FAULTS
 from serverquant.quantization.images import ImageRule, read_npy
 
 _DTYPES = {str(dtype): dtype for number, dtype in dtypes.NUMPY.items() if number != dtypes.STRING}
@@ -142,7 +142,7 @@ def _load_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as members:
             return dict(members)
-    except (ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
+    except ARRAY_FAULTS as error:
         raise ArgumentError(f"{path} is not an .npz file of numbers: {error}") from error
 
 

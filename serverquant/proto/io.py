@@ -16,6 +16,9 @@ import mmap
 import os
 import re
 import stat
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -78,6 +81,19 @@ def save(message: Any, path: str | os.PathLike[str], *, text: bool | None = None
     if text is None:
         text = _suffix(path) in _TEXT_SUFFIXES
     replace_file(path, to_text(message).encode() if text else serialized(message))
+
+
+# What numpy, zipfile and zlib raise for a file of arrays (.npy, .npz) that is damaged, or none.
+ARRAY_FAULTS = (
+    ValueError,
+    TypeError,
+    EOFError,
+    RuntimeError,
+    SyntaxError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def replace_file(path: str | os.PathLike[str], data: bytes) -> None:

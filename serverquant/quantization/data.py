@@ -13,6 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from serverquant._base.errors import ArgumentError, QuantizationError
+from serverquant.proto.io import ARRAY_FAULTS
 from serverquant.quantization.images import Images
 
 BATCH = 16
@@ -194,7 +195,7 @@ class Rows(Sequence[np.ndarray]):
         try:
             self._file.seek(self._begin + begin * row_bytes)
             data = self._file.read((end - begin) * row_bytes)
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except ARRAY_FAULTS as error:
             raise ArgumentError(f"{self._path} is damaged: {error}") from error
         if len(data) != (end - begin) * row_bytes:
             raise ArgumentError(f"{self._path} is cut short: {end} of its {len(self)} rows are not there")
@@ -223,6 +224,6 @@ def _file(path: Path, inputs: Sequence[str]) -> Any:
             if not names and len(known) == len(inputs) == 1:
                 return _array(path, known[0])
             return {name: _array(path, name) for name in names}
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (*ARRAY_FAULTS, KeyError) as error:
         raise ArgumentError(f"{path} is not a file of numbers: {error}") from error
     raise ArgumentError(f"{path}: calibration data is an .npz or .npy file, or a folder of images")

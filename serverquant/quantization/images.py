@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from serverquant._base.errors import ArgumentError, MachineError
+from serverquant.proto.io import ARRAY_FAULTS
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def read_npy(path: Path) -> np.ndarray:
     """The array of an .npy file; ArgumentError when it is none."""
     try:
         return np.asarray(np.load(path, allow_pickle=False))
-    except (ValueError, EOFError) as error:
+    except ARRAY_FAULTS as error:
         raise ArgumentError(f"{path} is not an .npy file of numbers: {error}") from error
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from serverquant._base.errors import QuantizationError
-from serverquant.proto.io import replace_file
+from serverquant.proto.io import ARRAY_FAULTS, replace_file
 from serverquant.quantization.histogram import NO_MAXIMA, AlignedHistogram
 
 FORMAT = "serverquant statistics"
@@ -144,7 +144,7 @@ class Statistics:
             if header["format"] != FORMAT:
                 raise ValueError("other format")
             version = int(header["version"])
-        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except (*ARRAY_FAULTS, KeyError) as error:
             raise QuantizationError(f"{os.fspath(path)} is not a statistics file: {error}") from error
         if version != VERSION:
             raise QuantizationError(f"{os.fspath(path)} has version {version} of the statistics file, not {VERSION}")

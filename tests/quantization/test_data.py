@@ -7,8 +7,9 @@ import pytest
 from small_nets import conv, nets_of, random
 
 import serverquant
-from serverquant._base.errors import ArgumentError
+from serverquant._base.errors import ArgumentError, QuantizationError
 from serverquant.quantization.data import Data, batches
+from serverquant.quantization.statistics import Statistics
 
 f32 = np.float32
 A, B = random(7, 2, 3), random(7, 4)
@@ -73,6 +74,23 @@ def test_files_that_are_wrong(tmp_path):
         Data(tmp_path / "missing.npy", ["x"])
     with pytest.raises(ArgumentError, match="lacks the input y; it has x"):
         Data({"x": A}, ["x", "y"])
+
+
+def test_wrong_bytes(tmp_path):
+    data, stats = tmp_path / "x.npz", tmp_path / "stats"
+    np.savez_compressed(data, x=A)
+    seen = Statistics()
+    seen.add("x", A)
+    seen.save(stats)
+    for path, read in ((data, lambda: list(batches(data, ["x"], 2))), (stats, lambda: Statistics.load(stats))):
+        whole, refused = path.read_bytes(), 0
+        for at in range(0, len(whole), 5):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+            try:
+                read()
+            except (ArgumentError, QuantizationError, OSError):  # a place in the file that cannot be
+                refused += 1
+        assert refused > len(whole) / 10
 
 
 def test_descriptions_tell_data_apart(tmp_path):

@@ -217,6 +217,13 @@ def test_other_files_are_refused(content, match, tmp_path, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("key", ["operators", "summary", "float", "machine"])
+def test_a_damaged_report_is_refused(key, report, tmp_path):
+    (tmp_path / "report.json").write_text(json.dumps({**report.numbers, key: []}))
+    with pytest.raises(ParseError, match="is damaged"):
+        Report.load(tmp_path / "report.json")
+
+
 def test_without_the_extra(report, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     monkeypatch.delitem(sys.modules, "serverquant.quantization.report.page", raising=False)

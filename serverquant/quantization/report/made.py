@@ -9,6 +9,7 @@ from typing import Any
 
 from serverquant._base.errors import MachineError, ParseError
 from serverquant.proto.io import replace_file
+from serverquant.quantization.report import text
 from serverquant.quantization.report.measure import FORMAT, VERSION
 
 JSON, HTML = "report.json", "report.html"
@@ -34,6 +35,12 @@ class Report:
             raise ParseError(f"{os.fspath(path)} is not a report: {error}") from error
         if known != (True, True):
             raise ParseError(f"{os.fspath(path)} is not a report of version {VERSION}; quantize again")
+        try:
+            text.summary(numbers)
+            text.table(numbers)
+            text.table(numbers, numbers["summary"]["worst"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ParseError(f"{os.fspath(path)} is damaged: {error!r}") from error
         return cls(numbers)
 
     def json(self) -> str:
