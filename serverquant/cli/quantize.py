@@ -92,6 +92,8 @@ def main(args: argparse.Namespace) -> int:
         raise ArgumentError(f"--report-samples {args.report_samples}: it must be 1 or more")
     if args.report_data:
         Path(args.report_data).stat()  # a wrong name is told before the work, not behind it
+    if Path(args.output).exists() and not Path(args.output).is_dir():
+        raise ArgumentError(f"{args.output} is no folder")
     given = data(args) if args.data else None
     with show.warnings_as_lines("quantize"), show.progress("calibrating", None) as advance:
         result = quantize(

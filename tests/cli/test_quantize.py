@@ -53,6 +53,12 @@ def test_calibrate_once(capsys, tmp_path):
     assert "give calibration data or statistics" in capsys.readouterr().err
 
 
+def test_a_file_in_the_place_of_the_folder(capsys, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    assert main(["quantize", *FLOAT, "--data", IMAGES, "-o", str(tmp_path / "out")]) == 1
+    assert "out is no folder" in capsys.readouterr().err
+
+
 def test_a_folder_of_images(capsys, tmp_path):
     from PIL import Image
 
