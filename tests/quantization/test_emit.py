@@ -72,6 +72,7 @@ X = families.X
         (rows(op("Gather", "h which", "i", axis=1), wants="", feeds={"which": np.arange(12)}), "along another axis"),
     ],
 )  # fmt: skip
+@pytest.mark.filterwarnings("ignore::serverquant.CalibrationWarning")
 def test_stays_float(case, why):
     result = quantize(*case.nets, case.feeds)
     assert any(why in reason for reason in result.recipe["float"].values()), result.recipe["float"]

@@ -49,6 +49,7 @@ def test_a_net_that_stays_float_is_warned_about():
     assert found["warning"].endswith(" and 2 more")
 
 
+@pytest.mark.filterwarnings("ignore::serverquant.CalibrationWarning")
 def test_conversions_that_cost_more_than_is_saved():
     """Layers of one channel, and cheap operators without an int8 form between them."""
     ops, name = [], "x"

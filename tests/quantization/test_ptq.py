@@ -307,6 +307,7 @@ def test_bad_data_is_refused():
         quantize(*pair("digits24_int8_fixed"), load("digits24/inputs.npz", "data"))
 
 
+@pytest.mark.filterwarnings("ignore::serverquant.CalibrationWarning")
 def test_constant_data_gives_a_net_that_runs():
     nets = nets_of([conv("x", "y", "w", "c")], w=W, c=B)
     result = quantize(*nets, np.zeros_like(X))
