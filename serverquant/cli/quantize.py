@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     from serverquant.quantization.corrections import bias, equalization
     from serverquant.quantization.ptq import EMBEDDINGS, METHODS, PRESETS, REPORT_SAMPLES, WEIGHT_KINDS
+    from serverquant.quantization.rules import GRANULARITIES, TARGETS
 
     parser.add_argument("init", metavar="INIT_NET")
     parser.add_argument("predict", metavar="PREDICT_NET")
@@ -44,6 +45,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--equalization", choices=equalization.KINDS, help="of channels between layers")
     parser.add_argument("--bias", choices=bias.KINDS, help="how biases are corrected")
+
+    parser.add_argument("--target", choices=TARGETS, help="what the net is to run in (default caffe2: there and here)")
+    parser.add_argument(
+        "--granularity",
+        choices=GRANULARITIES,
+        help="what of a weight has a scale of its own (default tensor; the others need --target serverquant)",
+    )
+    parser.add_argument(
+        "--override",
+        action="append",
+        metavar="BLOB:KEY=VALUE[,...]",
+        help="for operators that write such blobs, patterns too: granularity, weights, method, float=1, dynamic=1 "
+        "(FC); may be repeated",
+    )
 
     group = parser.add_argument_group("report")
     group.add_argument("--no-report", action="store_true", help="write none")
@@ -110,6 +125,9 @@ def main(args: argparse.Namespace) -> int:
             equalization=args.equalization,
             bias=args.bias,
             embeddings=args.embeddings,
+            target=args.target,
+            granularity=args.granularity,
+            overrides=_overrides(args.override),
             batch=args.batch,
             progress=advance,
         )
@@ -135,6 +153,17 @@ def main(args: argparse.Namespace) -> int:
     elif not args.no_report:
         print("no report: there are no samples to run the nets on; --report-data FILE gives some")
     return 0
+
+
+def _overrides(given: list[str] | None) -> dict[str, dict[str, Any]] | None:
+    """Those of --override; what is said of one pattern in several adds up."""
+    from serverquant.quantization.rules import read_override
+
+    found: dict[str, dict[str, Any]] = {}
+    for text in given or []:
+        pattern, settings = read_override(text)
+        found.setdefault(pattern, {}).update(settings)
+    return found or None
 
 
 def _report(args: argparse.Namespace, result: Result) -> Report | None:

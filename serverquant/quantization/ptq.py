@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ from serverquant.quantization.emit import Emitted, emit
 from serverquant.quantization.estimate import GainWarning, estimate
 from serverquant.quantization.net import Net, check_float
 from serverquant.quantization.rewrite import simplify
+from serverquant.quantization.rules import GRANULARITIES, TARGETS, Overrides, Rule, check_overrides, rules_of
 from serverquant.quantization.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -57,7 +58,12 @@ class Settings:
     pair_safe: weights are kept small enough that Caffe2 gives the same bytes on CPUs without VNNI too.
     equalization: of channels between layers, one of corrections.equalization.KINDS. bias: how biases are corrected, one
     of corrections.bias.KINDS. embeddings: what constant tables of embeddings become, one of EMBEDDINGS; rows of an odd
-    number of values have 8 bits at least."""
+    number of values have 8 bits at least.
+    target: `caffe2`, a net that Caffe2 1.8.1 runs with the same bytes, or `serverquant`, which may use what it has
+    beyond. granularity: whether the weight of a Conv or FC has one scale, or one for each output `channel` or each
+    `group` of a convolution; the latter two for target `serverquant`.
+    overrides: {blob or pattern: {"granularity", "weights", "method", "float", "dynamic"}} for the operators that write
+    these blobs in the float net; see `rules.rules_of`."""
 
     method: str = "min_max"
     weights: str = "min_max"
@@ -66,6 +72,9 @@ class Settings:
     equalization: str = "none"
     bias: str = "none"
     embeddings: str = "fused8"
+    target: str = "caffe2"
+    granularity: str = "tensor"
+    overrides: Overrides = field(default_factory=dict)
 
     def check(self) -> Settings:
         """ArgumentError for what cannot be."""
@@ -75,12 +84,24 @@ class Settings:
             ("equalization", self.equalization, equalization.KINDS),
             ("bias", self.bias, bias_correction.KINDS),
             ("embeddings", self.embeddings, EMBEDDINGS),
+            ("target", self.target, TARGETS),
+            ("granularity", self.granularity, GRANULARITIES),
         ):
             if value not in known:
                 raise ArgumentError(f"{what} is {value!r}; it must be one of {', '.join(known)}")
         if not 0 < self.percentile <= 100:
             raise ArgumentError(f"percentile is {self.percentile}; it must be above 0 and at most 100")
+        check_overrides(self.overrides, {"granularity": GRANULARITIES, "weights": WEIGHT_KINDS, "method": METHODS})
+        self._check_target()
         return self
+
+    def _check_target(self) -> None:
+        asked = [self.granularity, *(given.get("granularity", "tensor") for given in self.overrides.values())]
+        for granularity in asked:
+            if granularity != "tensor" and self.target == "caffe2":
+                raise ArgumentError(
+                    f'granularity "{granularity}" needs target "serverquant": Caffe2 1.8.1 has one scale a weight'
+                )
 
 
 PRESETS = {
@@ -147,6 +168,9 @@ def quantize(
     equalization: str | None = None,
     bias: str | None = None,
     embeddings: str | None = None,
+    target: str | None = None,
+    granularity: str | None = None,
+    overrides: Overrides | None = None,
     batch: int | None = None,
     progress: Progress | None = None,
 ) -> Result:
@@ -157,16 +181,17 @@ def quantize(
     file; data beside it serve to correct biases alone. Without data no bias is corrected, and the equalization is that
     of the statistics.
     preset: one of PRESETS. recipe: what an earlier call left, or the path of its file, instead: its settings are taken
-    again. method, weights, percentile, pair_safe, equalization, bias, embeddings: override these, see
-    `Settings`. batch, progress: see `calibrate`.
+    again. method, weights, percentile, pair_safe, equalization, bias, embeddings, target, granularity, overrides:
+    instead of these, see `Settings`. batch, progress: see `calibrate`.
 
-    The net made runs here and in Caffe2 1.8.1 with the same bytes. What has no int8 form stays float;
-    `recipe["float"]` says why; a GainWarning is given where a net will hardly gain. QuantizationError for a net that is
-    quantized already, without data, with data that makes a blob infinite or NaN, or with a recipe or statistics of
-    another net.
+    With target `caffe2` the net made runs here and in Caffe2 1.8.1 with the same bytes. What has no int8 form stays
+    float; `recipe["float"]` says why; a GainWarning is given where a net will hardly gain. QuantizationError for a net
+    that is quantized already, without data, with data that makes a blob infinite or NaN, or with a recipe or statistics
+    of another net.
     """
-    given = {"method": method, "weights": weights, "percentile": percentile, "pair_safe": pair_safe}
+    given: dict[str, Any] = {"method": method, "weights": weights, "percentile": percentile, "pair_safe": pair_safe}
     given.update(equalization=equalization, bias=bias, embeddings=embeddings)
+    given.update(target=target, granularity=granularity, overrides=overrides)
     asked = {name: value for name, value in given.items() if value is not None}
     wanted = None if recipe is None else read_recipe(recipe)
     settings = _settings(preset, wanted, asked)
@@ -218,9 +243,11 @@ class _Bench:
 
 def _calibrated(net: Net, data: Any, settings: Settings, batch: int | None, progress: Progress | None) -> _Bench:
     passes = simplify(net)
+    rules_of(net, Rule(), settings.overrides)  # what matches nothing is told before the work
     seen = calibrate_net(net, data, batch) if settings.equalization not in DATA_FREE else None
     equalized = equalize(net, settings.equalization, seen)
-    average = AVERAGE if settings.method == "moving_average" else None
+    methods = {settings.method, *(given.get("method") for given in settings.overrides.values())}
+    average = AVERAGE if "moving_average" in methods else None
     found = calibrate_net(net, data, batch, progress, average)
     warn_of_doubts(net, found, 3)
     return _Bench(net, passes, equalized, found, settings)
@@ -243,11 +270,14 @@ def _write(bench: _Bench, whole: str, data: Any, batch: int | None) -> Result:
     net, known, settings = bench.net, bench.statistics, bench.settings
     float_nets, floats = net.protos(), list(net.ops)
 
-    def params_of(name: str) -> QParams:
-        return choose_params(known, name, settings)
+    rule = Rule(settings.granularity, settings.weights, settings.method)
+    rules = rules_of(net, rule, settings.overrides)
 
-    emitted = emit(net, known, params_of, settings.weights, settings.pair_safe, settings.embeddings)
-    if not (emitted.int8 or emitted.tables):
+    def params_of(name: str) -> QParams:
+        return choose_params(known, name, rules.get(name, rule).method, settings.percentile)
+
+    emitted = emit(net, known, params_of, rules, settings.target, settings.pair_safe, settings.embeddings)
+    if not (emitted.quantized or emitted.int8 or emitted.tables):
         raise QuantizationError(f'nothing in net "{net.name}" can be quantized: {"; ".join(emitted.stays.values())}')
     made = net.protos(emitted.init_ops)
     moved = bias_correction.correct(settings.bias, float_nets, made, emitted.layers, known, data, batch or BATCH)
@@ -279,7 +309,7 @@ def read_recipe(source: dict[str, Any] | str | os.PathLike[str]) -> dict[str, An
     return found
 
 
-def choose_params(statistics: Statistics, name: str, settings: Settings) -> QParams:
+def choose_params(statistics: Statistics, name: str, method: str, percentile: float) -> QParams:
     """The parameters of a blob, by the method; what is too far from 0 for it takes its whole range."""
     seen = statistics.blobs[name].histogram
     if seen.not_finite:
@@ -287,16 +317,16 @@ def choose_params(statistics: Statistics, name: str, settings: Settings) -> QPar
             f'calibration made {seen.not_finite} values of "{name}" infinite or NaN; look at the data and the weights'
         )
     exact = Histogram(seen.counts, np.float32(seen.lo), np.float32(seen.hi))
-    if settings.method == "min_max":
+    if method == "min_max":
         return choose_from_histogram(exact, "min_max")
-    if settings.method == "moving_average":
+    if method == "moving_average":
         ends = statistics.blobs[name].average
         if ends is None:
             raise QuantizationError("the statistics have no moving averages; calibrate with average")
         return choose(float(ends[0]), float(ends[1]))
-    kind, kept = settings.method, DEFAULTS
+    kind, kept = method, DEFAULTS
     if kind == "percentile":
-        kind, kept = "p99", DEFAULTS._replace(p99_threshold=settings.percentile / 100)
+        kind, kept = "p99", DEFAULTS._replace(p99_threshold=percentile / 100)
     try:
         return choose_from_histogram(seen.histogram(), kind, defaults=kept)
     except QuantizationError:  # too far from 0 for a search

@@ -92,3 +92,25 @@ def test_shuffle_net(caffe2):
 def test_embeddings(type, form, caffe2):
     nets, feeds = bags(type)
     assert check(serverquant.quantize(*nets, feeds, embeddings=form, pair_safe=True), feeds, caffe2) >= 4
+
+
+@pytest.mark.filterwarnings("ignore:.*stays float")
+@pytest.mark.parametrize("name", ["digits_mlp", "digits24"])
+def test_dynamic_layers(name, caffe2):
+    """They follow the range of what they read; what they give is float, so near, not equal."""
+    feeds = dict(np.load(NETS / "digits24" / "inputs.npz"))
+    nets = [NETS / name / file for file in ("init_net.pb", "predict_net.pb")]
+    overrides = {"*": {"dynamic": True}}
+    made = serverquant.quantize(*nets, feeds, pair_safe=True, overrides=overrides)
+    assert any(op.type == "Int8FC" and op.input[0] not in made.recipe["blobs"] for op in made.predict.op)
+    for factor in (1, 40, 0.1):
+        check(made, {key: np.float32(value * factor) for key, value in feeds.items()}, caffe2)
+
+
+def test_operators_that_stay_float(caffe2):
+    feeds = dict(np.load(NETS / "digits24" / "inputs.npz"))
+    nets = [NETS / "digits24" / file for file in ("init_net.pb", "predict_net.pb")]
+    kinds = {"101": {"float": True}, "out": {"weights": "search"}}
+    made = serverquant.quantize(*nets, feeds, pair_safe=True, preset="fast", overrides=kinds)
+    assert "it was asked to stay float" in " ".join(made.recipe["float"].values())
+    assert check(made, feeds, caffe2) >= 2

@@ -30,6 +30,7 @@ from serverquant.quantization.net import needed, operator
 from serverquant.quantization.statistics import Statistics
 
 KINDS = ("none", "analytic", "empirical")
+INT8_ARGS = ("dequantize_output", "weight_scales")
 Nets = tuple[NetDef, NetDef]
 
 
@@ -61,7 +62,7 @@ class _Side:
         self.layer = layer
         self.blob = layer.op.output[0]
         self._fill = fills[layer.made.input[2]]
-        self.weight = _weight(fills[layer.made.input[1]])
+        self.weight = _weight(fills[layer.made.input[1]], Arguments(layer.made).value("weight_scales", None))
         args = Arguments(self._fill)
         self._scale = args.float("Y_scale", 0.0)  # 0: of a float bias
         self.bias = np.float64(args.value("values")) * (self._scale or 1.0)
@@ -83,11 +84,14 @@ class _Side:
         return change
 
 
-def _weight(fill: OperatorDef) -> np.ndarray:
-    """The values that an int8 weight stands for."""
+def _weight(fill: OperatorDef, scales: list[float] | None) -> np.ndarray:
+    """The values that an int8 weight stands for. scales: of its outputs, or the blob's own."""
     args = Arguments(fill)
     stored = np.frombuffer(args.bytes("values"), np.uint8).reshape(args.value("shape"))
-    return dequantize(stored, QParams(args.float("Y_scale"), args.int("Y_zero_point")))
+    params = QParams(args.float("Y_scale"), args.int("Y_zero_point"))
+    if not scales:
+        return dequantize(stored, params)
+    return np.stack([dequantize(row, params._replace(scale=scale)) for row, scale in zip(stored, scales)])
 
 
 def _means(nets: Nets, blobs: list[tuple[str, int]], sides: list[_Side], data: Any, batch: int) -> list[np.ndarray]:
@@ -131,11 +135,15 @@ def _int8_mean(nets: Nets, side: _Side, data: Any, batch: int) -> np.ndarray:
     names = {name for op in predict.op for name in op.input}
     init = NetDef(name=nets[0].name)
     init.op.extend(needed(nets[0].op, names))
-    predict.op.append(operator("Int8Dequantize", [made.input[0]], ["corrected_x"], made.engine))
-    layer = _without_bias(made, "corrected_x", side.weight, "corrected", init)
+    x = made.input[0]
+    if not side.layer.reads_float:
+        predict.op.append(operator("Int8Dequantize", [x], ["corrected_x"], made.engine))
+        x = "corrected_x"
+    layer = _without_bias(made, x, side.weight, "corrected", init)
     layer.type, layer.engine = side.layer.op.type, ""
     predict.op.append(layer)
     given = {name for op in init.op for name in op.output}
+    names.add(made.input[0])
     predict.external_input.extend([name for name in nets[1].external_input if name in given or name in names])
     predict.external_input.extend(layer.input[1:])
     predict.external_output.append(layer.output[0])
@@ -147,7 +155,7 @@ def _without_bias(op: OperatorDef, x: str, weight: np.ndarray, name: str, init: 
     """The same layer on x with another weight and bias 0; output and weights are `name` and names after it."""
     made = OperatorDef()
     made.CopyFrom(op)
-    kept = [arg for arg in op.arg if not arg.name.startswith("Y_") and arg.name != "dequantize_output"]
+    kept = [arg for arg in op.arg if not arg.name.startswith("Y_") and arg.name not in INT8_ARGS]
     del made.arg[:]
     made.arg.extend(kept)
     made.input[:] = [x, f"{name}_weight", f"{name}_bias"]

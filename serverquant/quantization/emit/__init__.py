@@ -12,13 +12,14 @@ One module a family; a maker is a function with `@emits("Type")`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 
 from serverquant.qparams import QParams
 from serverquant.quantization.emit.forms import Emitted, Layer
 from serverquant.quantization.emit.writer import Writer
 from serverquant.quantization.net import Net
+from serverquant.quantization.rules import Rule
 from serverquant.quantization.statistics import Statistics
 
 FAMILIES = ("affine", "declared", "embeddings", "joins", "layers", "matmul", "pools", "recurrent", "shapes", "unary")
@@ -32,13 +33,15 @@ def emit(
     net: Net,
     statistics: Statistics,
     params_of: Callable[[str], QParams],
-    weight_kind: str = "min_max",
+    rules: Mapping[str, Rule],
+    target: str = "caffe2",
     pair_safe: bool = False,
     embeddings: str = "fused8",
 ) -> Emitted:
-    """Make the int8 operators; `net.ops` becomes them. params_of: the parameters chosen for a blob. weight_kind: of all
-    weights. pair_safe: no weight may make a pair of products saturate. embeddings: see `ptq.Settings`."""
-    writer = Writer(net, statistics, params_of, weight_kind, pair_safe, embeddings)
+    """Make the int8 operators; `net.ops` becomes them. params_of: the parameters chosen for a blob. rules: of each
+    blob that an operator writes. pair_safe: no weight may make a pair of products saturate. target, embeddings: see
+    `ptq.Settings`."""
+    writer = Writer(net, statistics, params_of, rules, target, pair_safe, embeddings)
     writer.run()
     net.ops = writer.out.ops
     return writer.out

@@ -45,6 +45,11 @@ class Layer:
     nchw: bool = False
     turned: bool = False
 
+    @property
+    def reads_float(self) -> bool:
+        """Whether the int8 form quantizes what it reads by itself."""
+        return self.op.input[0] == self.made.input[0]
+
     def restored(self, weight: np.ndarray) -> np.ndarray:
         """A weight as the int8 form stores it, in the layout of the float one."""
         if self.image:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from serverquant.proto import OperatorDef
 from serverquant.quantization.emit.forms import Layer, Quantized, Stays, emits
+from serverquant.quantization.emit.weights import Weight
 from serverquant.quantization.emit.writer import PADS, WINDOW, Writer, copied
 from serverquant.quantization.net import arguments
 
@@ -27,9 +29,11 @@ def conv(w: Writer, op: OperatorDef) -> None:
     if _dilated(args) and turned.shape[1:3] == (3, 3) and len(value) // group == turned.shape[-1] in (4, 8, 16):
         raise Stays("Caffe2 forgets the dilation of such convolutions")
     x = _input(w, op)
-    weight, scale = w.weight(op.input[1], turned, pair_safe=deep and group > 1)
-    bias = w.bias(op, len(value), _product(x.params.scale, scale))
-    made = w.write(op, "Int8Conv", [x.name, weight, bias], **args)
+    blocks = _blocks(w, op, len(value), group)
+    saturates = deep and group > 1 and blocks == 1  # what has scales of its own never runs in Caffe2
+    weight = w.weight(op, op.input[1], turned, x.params.scale, blocks, pair_safe=saturates)
+    bias = _bias(w, op, x, weight, len(value))
+    made = w.write(op, "Int8Conv", [x.name, weight.blob, bias], **weight.arguments, **args)
     _remember(w, Layer(op, made, value, nchw=w.order == "NCHW", turned=turned is not value))
 
 
@@ -43,12 +47,12 @@ def conv_transpose(w: Writer, op: OperatorDef) -> None:
     w.params(op.input[0])
     after = w.output(op)[1]
     sx = w.int8[op.input[0]].params.scale if op.input[0] in w.int8 else w.params(op.input[0]).scale
-    weight, scale = w.weight(op.input[1], turned)
-    if _product(sx, scale) >= after.scale:
+    weight = w.weight(op, op.input[1], turned, sx)
+    if _product(sx, weight.scale) >= after.scale:
         raise Stays("its output is too small for the multiplier, which must be below 1")
     x = w.as_int8(op.input[0])
-    bias = w.bias(op, turned.shape[-1], _product(x.params.scale, scale))
-    w.write(op, "Int8ConvTranspose", [x.name, weight, bias], **args)
+    bias = w.bias(op, turned.shape[-1], _product(x.params.scale, weight.scale))
+    w.write(op, "Int8ConvTranspose", [x.name, weight.blob, bias], **args)
 
 
 def _dilated(args: dict[str, Any]) -> bool:
@@ -59,12 +63,18 @@ def _dilated(args: dict[str, Any]) -> bool:
 @emits("FC", writes="Int8FC Int8Quantize")
 def fc(w: Writer, op: OperatorDef) -> None:
     """FC, as Int8FC; the columns of its weight follow the layout of what it reads. Where its output is only asked for
-    as float, it gives that, not rounded once more; its bias is float then, since Caffe2 loses an int8 one."""
+    as float, it gives that, not rounded once more; its bias is float then, since Caffe2 loses an int8 one. If it is to
+    be dynamic, it reads floats, too."""
     value, args = w.constant(op), arguments(op)
     copied(args, ("axis", "axis_w"))
     axis = args.int("axis", 1) % max(len(w.shape(op.input[0])) + 1, 2)
     if args.int("axis_w", 1) != 1 or (axis != 1 and w.is_image(op.input[0])):
         raise Stays("of its axes")
+    axes: dict[str, Any] = {"axis": axis} if axis != 1 else {}
+    if w.rule(op).dynamic:
+        weight = w.weight(op, op.input[1], value.reshape(len(value), -1), math.inf, _blocks(w, op, len(value)))
+        _float_fc(w, op, value, w.as_float(op.input[0]), weight, axes)
+        return
     x = _input(w, op)
     if axis != 1 and x.unflat:
         raise Stays("it reads a flattened image")
@@ -73,17 +83,44 @@ def fc(w: Writer, op: OperatorDef) -> None:
     if shape:
         c, height, width = shape
         matrix = matrix.reshape(-1, c, height, width).transpose(0, 2, 3, 1).reshape(len(matrix), -1)
-    weight, scale = w.weight(f"{op.input[1]}_nhwc" if shape and shape[1:] != (1, 1) else op.input[1], matrix)
-    axes: dict[str, Any] = {"axis": axis} if axis != 1 else {}
-    if w.is_float(op.output[0]):
-        bias = w.float_bias(op, len(value))
-        made = w.add("Int8FC", [x.name, weight, bias], list(op.output), dequantize_output=1, **axes)
-        w.floats.add(op.output[0])
-        w.out.quantized[op.output[0]] = made.type
-    else:
-        bias = w.bias(op, len(value), _product(x.params.scale, scale))
-        made = w.write(op, "Int8FC", [x.name, weight, bias], **axes)
+    name = f"{op.input[1]}_nhwc" if shape and shape[1:] != (1, 1) else op.input[1]
+    gives_float = w.is_float(op.output[0])
+    sx = math.inf if gives_float else x.params.scale
+    weight = w.weight(op, name, matrix, sx, _blocks(w, op, len(value)))
+    if gives_float:
+        _float_fc(w, op, value, x.name, weight, axes, shape)
+        return
+    bias = _bias(w, op, x, weight, len(value))
+    made = w.write(op, "Int8FC", [x.name, weight.blob, bias], **weight.arguments, **axes)
     _remember(w, Layer(op, made, value, shape))
+
+
+def _float_fc(
+    w: Writer,
+    op: OperatorDef,
+    value: np.ndarray,
+    x: str,
+    weight: Weight,
+    axes: dict[str, Any],
+    shape: tuple[int, ...] | None = None,
+) -> None:
+    """An Int8FC that gives floats; x: int8 or float."""
+    bias = w.float_bias(op, len(value))
+    args = {"dequantize_output": 1, **weight.arguments, **axes}
+    made = w.add("Int8FC", [x, weight.blob, bias], list(op.output), **args)
+    w.floats.add(op.output[0])
+    w.out.quantized[op.output[0]] = made.type
+    _remember(w, Layer(op, made, value, shape))
+
+
+def _blocks(w: Writer, op: OperatorDef, outputs: int, group: int = 1) -> int:
+    """How many runs of outputs get scales of their own."""
+    return {"tensor": 1, "channel": outputs, "group": group}[w.rule(op).granularity]
+
+
+def _bias(w: Writer, op: OperatorDef, x: Quantized, weight: Weight, n: int) -> str:
+    """In the one scale of the products; float where there are several."""
+    return w.float_bias(op, n) if weight.scales else w.bias(op, n, _product(x.params.scale, weight.scale))
 
 
 def _remember(w: Writer, layer: Layer) -> None:

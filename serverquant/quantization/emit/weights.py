@@ -2,10 +2,58 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from serverquant.qparams import QParams, choose, choose_weight, quantize
 from serverquant.quantization.corrections import clipping
+
+MIDDLE = 128
+BIAS_BITS = 30  # of a bias in the scale of its products: the other half of int32 is for the sums
+
+
+@dataclass(frozen=True)
+class Weight:
+    """An int8 weight of the init net. scale: of the blob. scales: by output, for the argument weight_scales, where they
+    have scales of their own."""
+
+    blob: str
+    scale: float
+    scales: tuple[float, ...] = ()
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Of the layer that reads it."""
+        return {"weight_scales": self.scales} if self.scales else {}
+
+
+def by_blocks(
+    value: np.ndarray, kind: str, least: np.ndarray, pair_safe: bool
+) -> tuple[np.ndarray, QParams, tuple[float, ...]]:
+    """(stored, parameters of the blob, scale of each output) of a weight, outputs first, cut into equal runs of them.
+
+    least: of each run the smallest scale. All have zero point 128: where `kind` gives another, min_max is taken.
+    """
+    parts, scales = [], []
+    for part, floor in zip(np.split(value, len(least)), least):
+        params = weight_params(part, kind)
+        if params.zero_point != MIDDLE:
+            params = weight_params(part, "min_max")._replace(zero_point=MIDDLE)  # zeros alone have 0
+        params = params._replace(scale=max(params.scale, float(floor)))
+        if pair_safe:
+            params = widened(part, params)
+        parts.append(quantize(part, params))
+        scales += [params.scale] * len(part)
+    return np.concatenate(parts), QParams(max(scales), MIDDLE), tuple(scales)
+
+
+def least_scales(bias: np.ndarray, sx: float, blocks: int) -> np.ndarray:
+    """float32 [blocks]: the smallest weight scales with which biases, counted in s x weight scale, stay below 2^30.
+    Outputs whose weights are next to nothing would have scales that no bias fits."""
+    most = np.abs(bias.reshape(blocks, -1)).max(axis=1)
+    return np.float32(most / (np.float64(sx) * 2**BIAS_BITS))
 
 
 def weight_params(value: np.ndarray, kind: str) -> QParams:
@@ -16,7 +64,7 @@ def weight_params(value: np.ndarray, kind: str) -> QParams:
         most = float(np.abs(value).max(initial=0.0))
         return choose(-most, most, symmetric=True)
     found = choose_weight(value, kind, symmetric=True)
-    return QParams(found.scale, found.zero_point + 128)
+    return QParams(found.scale, found.zero_point + MIDDLE)
 
 
 def widened(value: np.ndarray, params: QParams) -> QParams:
@@ -26,7 +74,7 @@ def widened(value: np.ndarray, params: QParams) -> QParams:
     depthwise 3x3 kernel on every CPU. With x of 0 to 255 no pair leaves int16 when positive w of a pair add up to at
     most 128, and negative ones to at least -128.
     """
-    if params.zero_point != 128:
+    if params.zero_point != MIDDLE:
         params = weight_params(value, "min_max")
     while (worst := _worst_pair(quantize(value, params))) > 128:
         params = params._replace(scale=float(np.float32(params.scale * worst / 128)))
@@ -35,6 +83,6 @@ def widened(value: np.ndarray, params: QParams) -> QParams:
 
 def _worst_pair(stored: np.ndarray) -> int:
     """The largest sum of magnitudes of one sign in pairs along K."""
-    signed = stored.reshape(len(stored), -1).astype(np.int32) - 128
+    signed = stored.reshape(len(stored), -1).astype(np.int32) - MIDDLE
     pairs = np.pad(signed, ((0, 0), (0, signed.shape[1] % 2))).reshape(-1, 2)
     return int(max(np.maximum(pairs, 0).sum(1).max(initial=0), -np.minimum(pairs, 0).sum(1).min(initial=0)))

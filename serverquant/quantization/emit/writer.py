@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,9 @@ from serverquant.quantization.emit.forms import (
     Stays,
     engine_of,
 )
-from serverquant.quantization.emit.weights import weight_params, widened
+from serverquant.quantization.emit.weights import Weight, by_blocks, least_scales, weight_params, widened
 from serverquant.quantization.net import Net, arguments, operator, upper_end
+from serverquant.quantization.rules import Rule
 from serverquant.quantization.statistics import Statistics
 from serverquant.runtime import registry
 
@@ -46,18 +47,19 @@ class Writer:
         net: Net,
         statistics: Statistics,
         params_of: Callable[[str], QParams],
-        weight_kind: str,
+        rules: Mapping[str, Rule],
+        target: str,
         pair_safe: bool,
         embeddings: str,
     ):
         self.net, self.statistics, self.params_of = net, statistics, params_of
-        self.weight_kind, self.pair_safe, self.embeddings = weight_kind, pair_safe, embeddings
+        self.rules, self.target, self.pair_safe, self.embeddings = rules, target, pair_safe, embeddings
         self.out = Emitted()
         self.readers, self.writers = net.readers(), net.writers()
         self.int8: dict[str, Quantized] = {}  # float blob -> its int8 form
         self.floats = {*net.inputs, *net.captured}  # blobs that exist as float
         self.flattens: dict[str, OperatorDef] = {}  # blob -> the Flatten that would make its float form
-        self.weights: dict[tuple[str, tuple[int, ...], bool], tuple[str, float]] = {}
+        self.weights: dict[Hashable, Weight] = {}
         self.tables: dict[tuple[str, int], str] = {}  # (table, bits) -> its fused form
         self.order = self._order_of_net()
         self.done: set[int] = set()
@@ -75,7 +77,12 @@ class Writer:
             self.as_float(name)
         self._drop_unread()
 
+    def rule(self, op: OperatorDef) -> Rule:
+        return self.rules[op.output[0]] if op.output else Rule()
+
     def _maker(self, op: OperatorDef) -> Maker:
+        if self.rule(op).float:
+            raise Stays("it was asked to stay float")
         declared = registry.schema(op.type).int8
         kind = DECLARED if declared else op.type
         if kind not in MAKERS:
@@ -156,11 +163,13 @@ class Writer:
     def is_float(self, name: str) -> bool:
         """Whether a blob is only asked for as float: nothing that reads it has an int8 form."""
         readers = self.readers.get(name, [])
-        return self.activation(name) is None and not any(self._has_form(reader.type) for reader in readers)
+        return self.activation(name) is None and not any(self._has_form(reader) for reader in readers)
 
-    @staticmethod
-    def _has_form(type: str) -> bool:
-        return type in MAKERS or bool(registry.schema(type).int8)
+    def _has_form(self, op: OperatorDef) -> bool:
+        rule = self.rule(op)
+        if rule.float or (rule.dynamic and op.type == "FC"):
+            return False
+        return op.type in MAKERS or bool(registry.schema(op.type).int8)
 
     def is_image(self, name: str) -> bool:
         """Whether float and int8 form differ in layout."""
@@ -229,6 +238,8 @@ class Writer:
         if len(readers) != 1 or name in self.net.kept or readers[0].engine:
             return None
         reader = readers[0]
+        if self.rule(reader).float:
+            return None
         if reader.type in PASS_ON:
             return self._demanded(reader.output[0])
         return DEMANDS[reader.type](self, reader, name) if reader.type in DEMANDS else None
@@ -331,23 +342,31 @@ class Writer:
 
     # ---- weights --------------------------------------------------------------------------------------------------
 
-    def weight(self, name: str, value: np.ndarray, pair_safe: bool = False) -> tuple[str, float]:
-        """(blob, scale) of an int8 weight, output channels first; zero point 128 where its kind is min_max.
+    def weight(
+        self, op: OperatorDef, name: str, value: np.ndarray, sx: float, blocks: int = 1, pair_safe: bool = False
+    ) -> Weight:
+        """The int8 weight of a layer, output channels first where it has several blocks.
 
-        pair_safe: its scale is widened until no pair of products saturates, see `widened`.
+        sx: scale of the layer's input, infinite where its bias is float for good. blocks: so many equal runs of outputs
+        get scales of their own. pair_safe: its scale is widened until no pair of products saturates, see `widened`.
         """
-        pair_safe = pair_safe or self.pair_safe
-        key = name, value.shape, pair_safe
+        if not np.isfinite(value).all():
+            raise Stays(f'the weight "{name}" is not finite')
+        kind, pair_safe = self.rule(op).weights, pair_safe or self.pair_safe
+        least = least_scales(self._bias(op, len(value))[1], sx, blocks) if blocks > 1 else None
+        key = name, value.shape, pair_safe, kind, blocks, least is not None and least.tobytes()
         if key not in self.weights:
-            if not np.isfinite(value).all():
-                raise Stays(f'the weight "{name}" is not finite')
-            params = weight_params(value, self.weight_kind)
-            if pair_safe:
-                params = widened(value, params)
+            scales: tuple[float, ...] = ()
+            if least is not None:
+                stored, params, scales = by_blocks(value, kind, least, pair_safe)
+            else:
+                params = weight_params(value, kind)
+                if pair_safe:
+                    params = widened(value, params)
+                stored = quantize(value, params)
             blob = self.net.unique(f"{name}_int8")
-            stored = quantize(value, params)
             self.fill(blob, stored, params)
-            self.weights[key] = blob, params.scale
+            self.weights[key] = Weight(blob, params.scale, scales)
         return self.weights[key]
 
     def fill(self, blob: str, stored: np.ndarray, params: QParams) -> None:
