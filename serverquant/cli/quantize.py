@@ -50,7 +50,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--granularity",
         choices=GRANULARITIES,
-        help="what of a weight has a scale of its own (default tensor; the others need --target serverquant)",
+        help="what of a weight has a scale of its own (default tensor; channel needs --target serverquant)",
     )
     parser.add_argument(
         "--override",

@@ -61,7 +61,7 @@ class Settings:
     number of values have 8 bits at least.
     target: `caffe2`, a net that Caffe2 1.8.1 runs with the same bytes, or `serverquant`, which may use what it has
     beyond. granularity: whether the weight of a Conv or FC has one scale, or one for each output `channel` or each
-    `group` of a convolution; the latter two for target `serverquant`.
+    `group` of a convolution; `channel` for target `serverquant` alone.
     overrides: {blob or pattern: {"granularity", "weights", "method", "float", "dynamic"}} for the operators that write
     these blobs in the float net; see `rules.rules_of`."""
 
@@ -98,9 +98,13 @@ class Settings:
     def _check_target(self) -> None:
         asked = [self.granularity, *(given.get("granularity", "tensor") for given in self.overrides.values())]
         for granularity in asked:
-            if granularity != "tensor" and self.target == "caffe2":
+            if self.target == "caffe2" and granularity == "channel":
                 raise ArgumentError(
-                    f'granularity "{granularity}" needs target "serverquant": Caffe2 1.8.1 has one scale a weight'
+                    'granularity "channel" needs target "serverquant": Caffe2 1.8.1 has no such convolution'
+                )
+            if self.target == "caffe2" and granularity == "group" and self.pair_safe:
+                raise ArgumentError(
+                    'granularity "group" goes with pair_safe for target "serverquant" alone: Caffe2 chooses the scales'
                 )
 
 

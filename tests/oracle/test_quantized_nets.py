@@ -10,6 +10,7 @@ import pytest
 from peers import real_caffe2
 from small_nets import NETS
 from test_emit import bags
+from test_granularity import uneven
 
 import serverquant
 
@@ -114,3 +115,12 @@ def test_operators_that_stay_float(caffe2):
     made = serverquant.quantize(*nets, feeds, pair_safe=True, preset="fast", overrides=kinds)
     assert "it was asked to stay float" in " ".join(made.recipe["float"].values())
     assert check(made, feeds, caffe2) >= 2
+
+
+@pytest.mark.parametrize("weights", ["min_max", "l2"])
+@pytest.mark.parametrize("order", ["NCHW", "NHWC"])
+def test_groups(order, weights, caffe2):
+    nets, x = uneven(order, group=2)
+    made = serverquant.quantize(*nets, {"x": x}, granularity="group", weights=weights)
+    assert any(arg.name == "quantize_groupwise" for op in made.predict.op for arg in op.arg)
+    assert check(made, {"x": x}, caffe2) == 3

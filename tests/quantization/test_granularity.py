@@ -94,6 +94,34 @@ def test_groups_share_a_scale():
     assert scales(made, "y") is None  # it has one group
 
 
+@pytest.mark.parametrize("weights", ["min_max", "l2"])
+@pytest.mark.parametrize("order", ["NCHW", "NHWC"])
+def test_groups_as_caffe2_has_them(order, weights):
+    """Float weights, quantized by the operator."""
+    nets, x = uneven(order, group=2)
+    made = {g: quantize(*nets, {"x": x}, granularity=g, weights=weights, preset="fast") for g in ("tensor", "group")}
+    op, args = writer(made["group"], "i")
+    assert (args.int("quantize_groupwise"), args.value("weight_scales", None)) == (1, None)
+    with serverquant.load(made["group"].init, made["group"].predict) as run:
+        assert run.fetch(op.input[1]).dtype == f32
+    want = outputs(*nets, x=x)["i"]
+    small = [slice(None), slice(0, 4)] if order == "NCHW" else [..., slice(0, 4)]
+    got = {g: outputs(m.init, m.predict, x=x)["i"] for g, m in made.items()}
+    step = made["group"].recipe["blobs"]["i"]["scale"]
+    np.testing.assert_allclose(got["group"][tuple(small)], want[tuple(small)], atol=step)
+    assert sqnr(want, got["group"]) >= sqnr(want, got["tensor"])
+    for bias in ("analytic", "empirical"):
+        better = quantize(*nets, {"x": x}, granularity="group", weights=weights, preset="fast", bias=bias)
+        assert set(better.recipe["corrections"]["bias"]) == {"h", "y"}
+
+
+def test_depthwise_weights_keep_one_scale_for_caffe2():
+    """Its kernel saturates: they are made so that it does not."""
+    nets = [NETS / "digits_depthwise" / f.name for f in DIGITS]
+    made = [quantize(*nets, IMAGES, granularity=g, preset="fast") for g in ("tensor", "group")]
+    assert made[0].predict == made[1].predict
+
+
 def test_rows_of_fc():
     nets = rows_net()
     made = quantize(*nets, {"x": ROWS}, granularity="channel", **OWN)
@@ -278,6 +306,7 @@ def test_text_of_overrides():
         ({"target": "onnx"}, "target is 'onnx'; it must be one of caffe2, serverquant"),
         ({"granularity": "row"}, "granularity is 'row'; it must be one of tensor, channel, group"),
         ({"granularity": "channel"}, 'granularity "channel" needs target "serverquant"'),
+        ({"granularity": "group", "pair_safe": True}, "goes with pair_safe for target .serverquant. alone"),
         ({"overrides": {"f1": {"granularity": "channel"}}}, 'granularity "channel" needs target "serverquant"'),
         ({"overrides": {"f1": {"bits": 4}}}, "has 'bits'; it must be one of granularity, weights, method, float"),
         ({"overrides": {"f1": {"float": 1}}}, "float is 1; it must be True or False"),

@@ -26,11 +26,12 @@ from serverquant.qparams import QParams, dequantize, quantize_bias
 from serverquant.quantization.corrections.means import ChannelMeans
 from serverquant.quantization.data import batches
 from serverquant.quantization.emit import Layer
+from serverquant.quantization.emit.weights import grouped
 from serverquant.quantization.net import needed, operator
 from serverquant.quantization.statistics import Statistics
 
 KINDS = ("none", "analytic", "empirical")
-INT8_ARGS = ("dequantize_output", "weight_scales")
+INT8_ARGS = ("dequantize_output", "weight_scales", "quantize_groupwise", "weight_quantization_kind")
 Nets = tuple[NetDef, NetDef]
 
 
@@ -62,7 +63,7 @@ class _Side:
         self.layer = layer
         self.blob = layer.op.output[0]
         self._fill = fills[layer.made.input[2]]
-        self.weight = _weight(fills[layer.made.input[1]], Arguments(layer.made).value("weight_scales", None))
+        self.weight = _weight(fills[layer.made.input[1]], Arguments(layer.made))
         args = Arguments(self._fill)
         self._scale = args.float("Y_scale", 0.0)  # 0: of a float bias
         self.bias = np.float64(args.value("values")) * (self._scale or 1.0)
@@ -84,11 +85,16 @@ class _Side:
         return change
 
 
-def _weight(fill: OperatorDef, scales: list[float] | None) -> np.ndarray:
-    """The values that an int8 weight stands for. scales: of its outputs, or the blob's own."""
+def _weight(fill: OperatorDef, layer: Arguments) -> np.ndarray:
+    """The values that the weight of an int8 layer stands for: Int8, with scales of the blob or of the outputs, or float
+    and quantized by group."""
     args = Arguments(fill)
+    if layer.int("quantize_groupwise", 0):
+        value = np.float32(args.value("values")).reshape(args.value("shape"))
+        return grouped(value, layer.int("group"), layer.string("weight_quantization_kind", "min_max"))[0]
     stored = np.frombuffer(args.bytes("values"), np.uint8).reshape(args.value("shape"))
     params = QParams(args.float("Y_scale"), args.int("Y_zero_point"))
+    scales = layer.value("weight_scales", None)
     if not scales:
         return dequantize(stored, params)
     return np.stack([dequantize(row, params._replace(scale=scale)) for row, scale in zip(stored, scales)])

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from serverquant.proto import OperatorDef
+from serverquant.qparams import KINDS
 from serverquant.quantization.emit.forms import Layer, Quantized, Stays, emits
-from serverquant.quantization.emit.weights import Weight
+from serverquant.quantization.emit.weights import Weight, grouped, least_scales
 from serverquant.quantization.emit.writer import PADS, WINDOW, Writer, copied
 from serverquant.quantization.net import arguments
 
@@ -29,6 +30,9 @@ def conv(w: Writer, op: OperatorDef) -> None:
     if _dilated(args) and turned.shape[1:3] == (3, 3) and len(value) // group == turned.shape[-1] in (4, 8, 16):
         raise Stays("Caffe2 forgets the dilation of such convolutions")
     x = _input(w, op)
+    if (made := _grouped(w, op, x, turned, group, deep, args)) is not None:
+        _remember(w, Layer(op, made, value, nchw=w.order == "NCHW", turned=turned is not value))
+        return
     blocks = _blocks(w, op, len(value), group)
     saturates = deep and group > 1 and blocks == 1  # what has scales of its own never runs in Caffe2
     weight = w.weight(op, op.input[1], turned, x.params.scale, blocks, pair_safe=saturates)
@@ -114,8 +118,33 @@ def _float_fc(
 
 
 def _blocks(w: Writer, op: OperatorDef, outputs: int, group: int = 1) -> int:
-    """How many runs of outputs get scales of their own."""
+    """How many runs of outputs get scales of their own, by an argument that Caffe2 does not know."""
+    if w.target == "caffe2":
+        return 1
     return {"tensor": 1, "channel": outputs, "group": group}[w.rule(op).granularity]
+
+
+def _grouped(
+    w: Writer, op: OperatorDef, x: Quantized, turned: np.ndarray, group: int, deep: bool, args: dict[str, Any]
+) -> OperatorDef | None:
+    """An Int8Conv that quantizes its float weight by group, as Caffe2 can: for its target, if that is asked for.
+
+    None where it is not, where Caffe2's depthwise kernel would saturate, or where a group's scale leaves no room for its
+    bias.
+    """
+    rule = w.rule(op)
+    if w.target != "caffe2" or rule.granularity != "group" or group == 1 or deep or not np.isfinite(turned).all():
+        return None
+    kind = rule.weights if rule.weights in KINDS else "min_max"
+    bias = w.float_bias(op, len(turned))
+    given = w.net.weight(bias)
+    assert given is not None
+    if (grouped(turned, group, kind)[1] < least_scales(given, x.params.scale, group)).any():
+        return None
+    weight = w.net.add_weight(f"{op.input[1]}_grouped", turned)
+    if kind != "min_max":
+        args["weight_quantization_kind"] = kind
+    return w.write(op, "Int8Conv", [x.name, weight, bias], quantize_groupwise=1, **args)
 
 
 def _bias(w: Writer, op: OperatorDef, x: Quantized, weight: Weight, n: int) -> str:

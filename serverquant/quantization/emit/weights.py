@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from serverquant.qparams import QParams, choose, choose_weight, quantize
+from serverquant.qparams import QParams, choose, choose_weight, dequantize, quantize
 from serverquant.quantization.corrections import clipping
 
 MIDDLE = 128
@@ -47,6 +47,14 @@ def by_blocks(
         parts.append(quantize(part, params))
         scales += [params.scale] * len(part)
     return np.concatenate(parts), QParams(max(scales), MIDDLE), tuple(scales)
+
+
+def grouped(value: np.ndarray, group: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """(values, float32 scales) that a float weight, outputs first, gets from argument quantize_groupwise."""
+    parts = np.split(value, group)
+    params = [choose_weight(part, kind) for part in parts]
+    found = [dequantize(quantize(part, p), p) for part, p in zip(parts, params)]
+    return np.concatenate(found), np.array([p.scale for p in params], np.float32)
 
 
 def least_scales(bias: np.ndarray, sx: float, blocks: int) -> np.ndarray:
