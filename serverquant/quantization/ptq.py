@@ -35,7 +35,15 @@ from serverquant.quantization.emit import Emitted, emit
 from serverquant.quantization.estimate import GainWarning, estimate
 from serverquant.quantization.net import Net, check_float
 from serverquant.quantization.rewrite import simplify
-from serverquant.quantization.rules import GRANULARITIES, TARGETS, Overrides, Rule, check_overrides, rules_of
+from serverquant.quantization.rules import (
+    GRANULARITIES,
+    TARGETS,
+    WEIGHT_BITS,
+    Overrides,
+    Rule,
+    check_overrides,
+    rules_of,
+)
 from serverquant.quantization.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -45,6 +53,7 @@ RECIPE, RECIPE_VERSION = "serverquant recipe", 2
 EMBEDDINGS = ("fused8", "fused4", "float")
 METHODS = (*KINDS, "percentile", "moving_average")
 WEIGHT_KINDS = (*KINDS, "search")
+ACTIVATIONS = ("asymmetric", "symmetric")
 FILES = ("init_net.pb", "predict_net.pb", "recipe.json")
 REPORT_FILES, REPORT_SAMPLES = ("report.json", "report.html"), 128
 
@@ -62,8 +71,11 @@ class Settings:
     target: `caffe2`, a net that Caffe2 1.8.1 runs with the same bytes, or `serverquant`, which may use what it has
     beyond. granularity: whether the weight of a Conv or FC has one scale, or one for each output `channel` or each
     `group` of a convolution; `channel` for target `serverquant` alone.
-    overrides: {blob or pattern: {"granularity", "weights", "method", "float", "dynamic"}} for the operators that write
-    these blobs in the float net; see `rules.rules_of`."""
+    weight_bits: 2 to 8, levels of the weights of layers, which are stored in 8 all the same. activations: one of
+    ACTIVATIONS; symmetric ones have zero point 128 where both signs occur. power_of_two: scales are rounded up to
+    powers of two, but for those that a limit or a table fixes.
+    overrides: {blob or pattern: {"granularity", "weights", "weight_bits", "method", "float", "dynamic"}} for the
+    operators that write these blobs in the float net; see `rules.rules_of`."""
 
     method: str = "min_max"
     weights: str = "min_max"
@@ -74,6 +86,9 @@ class Settings:
     embeddings: str = "fused8"
     target: str = "caffe2"
     granularity: str = "tensor"
+    weight_bits: int = 8
+    activations: str = "asymmetric"
+    power_of_two: bool = False
     overrides: Overrides = field(default_factory=dict)
 
     def check(self) -> Settings:
@@ -86,12 +101,15 @@ class Settings:
             ("embeddings", self.embeddings, EMBEDDINGS),
             ("target", self.target, TARGETS),
             ("granularity", self.granularity, GRANULARITIES),
+            ("weight_bits", self.weight_bits, WEIGHT_BITS),
+            ("activations", self.activations, ACTIVATIONS),
         ):
             if value not in known:
-                raise ArgumentError(f"{what} is {value!r}; it must be one of {', '.join(known)}")
+                raise ArgumentError(f"{what} is {value!r}; it must be one of {', '.join(map(str, known))}")
         if not 0 < self.percentile <= 100:
             raise ArgumentError(f"percentile is {self.percentile}; it must be above 0 and at most 100")
-        check_overrides(self.overrides, {"granularity": GRANULARITIES, "weights": WEIGHT_KINDS, "method": METHODS})
+        kinds = {"granularity": GRANULARITIES, "weights": WEIGHT_KINDS, "weight_bits": WEIGHT_BITS, "method": METHODS}
+        check_overrides(self.overrides, kinds)
         self._check_target()
         return self
 
@@ -174,6 +192,9 @@ def quantize(
     embeddings: str | None = None,
     target: str | None = None,
     granularity: str | None = None,
+    weight_bits: int | None = None,
+    activations: str | None = None,
+    power_of_two: bool | None = None,
     overrides: Overrides | None = None,
     batch: int | None = None,
     progress: Progress | None = None,
@@ -185,8 +206,8 @@ def quantize(
     file; data beside it serve to correct biases alone. Without data no bias is corrected, and the equalization is that
     of the statistics.
     preset: one of PRESETS. recipe: what an earlier call left, or the path of its file, instead: its settings are taken
-    again. method, weights, percentile, pair_safe, equalization, bias, embeddings, target, granularity, overrides:
-    instead of these, see `Settings`. batch, progress: see `calibrate`.
+    again. method, weights, percentile, pair_safe, equalization, bias, embeddings, target, granularity, weight_bits,
+    activations, power_of_two, overrides: instead of these, see `Settings`. batch, progress: see `calibrate`.
 
     With target `caffe2` the net made runs here and in Caffe2 1.8.1 with the same bytes. What has no int8 form stays
     float; `recipe["float"]` says why; a GainWarning is given where a net will hardly gain. QuantizationError for a net
@@ -196,6 +217,7 @@ def quantize(
     given: dict[str, Any] = {"method": method, "weights": weights, "percentile": percentile, "pair_safe": pair_safe}
     given.update(equalization=equalization, bias=bias, embeddings=embeddings)
     given.update(target=target, granularity=granularity, overrides=overrides)
+    given.update(weight_bits=weight_bits, activations=activations, power_of_two=power_of_two)
     asked = {name: value for name, value in given.items() if value is not None}
     wanted = None if recipe is None else read_recipe(recipe)
     settings = _settings(preset, wanted, asked)
@@ -274,11 +296,18 @@ def _write(bench: _Bench, whole: str, data: Any, batch: int | None) -> Result:
     net, known, settings = bench.net, bench.statistics, bench.settings
     float_nets, floats = net.protos(), list(net.ops)
 
-    rule = Rule(settings.granularity, settings.weights, settings.method)
+    rule = Rule(
+        granularity=settings.granularity,
+        weights=settings.weights,
+        weight_bits=settings.weight_bits,
+        method=settings.method,
+        symmetric=settings.activations == "symmetric",
+        power_of_two=settings.power_of_two,
+    )
     rules = rules_of(net, rule, settings.overrides)
 
     def params_of(name: str) -> QParams:
-        return choose_params(known, name, rules.get(name, rule).method, settings.percentile)
+        return choose_params(known, name, replace(settings, method=rules.get(name, rule).method))
 
     emitted = emit(net, known, params_of, rules, settings.target, settings.pair_safe, settings.embeddings)
     if not (emitted.quantized or emitted.int8 or emitted.tables):
@@ -313,7 +342,7 @@ def read_recipe(source: dict[str, Any] | str | os.PathLike[str]) -> dict[str, An
     return found
 
 
-def choose_params(statistics: Statistics, name: str, method: str, percentile: float) -> QParams:
+def choose_params(statistics: Statistics, name: str, settings: Settings) -> QParams:
     """The parameters of a blob, by the method; what is too far from 0 for it takes its whole range."""
     seen = statistics.blobs[name].histogram
     if seen.not_finite:
@@ -321,20 +350,22 @@ def choose_params(statistics: Statistics, name: str, method: str, percentile: fl
             f'calibration made {seen.not_finite} values of "{name}" infinite or NaN; look at the data and the weights'
         )
     exact = Histogram(seen.counts, np.float32(seen.lo), np.float32(seen.hi))
+    method, symmetric = settings.method, settings.activations == "symmetric"
+    kept = DEFAULTS._replace(power_of_two=settings.power_of_two)
     if method == "min_max":
-        return choose_from_histogram(exact, "min_max")
+        return choose_from_histogram(exact, "min_max", 8, symmetric, kept)
     if method == "moving_average":
         ends = statistics.blobs[name].average
         if ends is None:
             raise QuantizationError("the statistics have no moving averages; calibrate with average")
-        return choose(float(ends[0]), float(ends[1]))
-    kind, kept = method, DEFAULTS
+        return choose(float(ends[0]), float(ends[1]), 8, symmetric, settings.power_of_two)
+    kind = method
     if kind == "percentile":
-        kind, kept = "p99", DEFAULTS._replace(p99_threshold=percentile / 100)
+        kind, kept = "p99", kept._replace(p99_threshold=settings.percentile / 100)
     try:
-        return choose_from_histogram(seen.histogram(), kind, defaults=kept)
+        return choose_from_histogram(seen.histogram(), kind, 8, symmetric, kept)
     except QuantizationError:  # too far from 0 for a search
-        return choose_from_histogram(exact, "min_max")
+        return choose_from_histogram(exact, "min_max", 8, symmetric, kept)
 
 
 def _recipe(bench: _Bench, whole: str, moved: dict[str, float], emitted: Emitted) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from serverquant.quantization.net import Net, upper_end
 
 TARGETS = ("caffe2", "serverquant")
 GRANULARITIES = ("tensor", "channel", "group")
+WEIGHT_BITS = tuple(range(2, 9))
 FLAGS = ("float", "dynamic")
 EQUALIZED = "_equalized"  # at the end of names of blobs whose channels were evened out
 Overrides = dict[str, dict[str, Any]]
@@ -21,17 +22,20 @@ Overrides = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Rule:
-    """granularity, weights, method: as in `ptq.Settings`. float: it stays float. dynamic: an FC reads floats and
-    quantizes them at each run, by the range that they have then."""
+    """granularity, weights, weight_bits, method, power_of_two: as in `ptq.Settings`. symmetric: activations are. float:
+    it stays float. dynamic: an FC reads floats and quantizes them at each run, by the range that they have then."""
 
     granularity: str = "tensor"
     weights: str = "min_max"
+    weight_bits: int = 8
     method: str = "min_max"
     float: bool = False
     dynamic: bool = False
+    symmetric: bool = False
+    power_of_two: bool = False
 
 
-def check_overrides(overrides: Any, kinds: Mapping[str, Sequence[str]]) -> None:
+def check_overrides(overrides: Any, kinds: Mapping[str, Sequence[Any]]) -> None:
     """ArgumentError unless they are {blob or pattern: {key: value}}. kinds: by key what it may be, FLAGS aside."""
     if not isinstance(overrides, dict):
         raise ArgumentError(f"overrides are {overrides!r}; they must be a dict of blobs or patterns")
@@ -46,7 +50,7 @@ def check_overrides(overrides: Any, kinds: Mapping[str, Sequence[str]]) -> None:
                 raise ArgumentError(f'override "{pattern}": {key} is {value!r}; it must be True or False')
             if key in kinds and value not in kinds[key]:
                 raise ArgumentError(
-                    f'override "{pattern}": {key} is {value!r}; it must be one of {", ".join(kinds[key])}'
+                    f'override "{pattern}": {key} is {value!r}; it must be one of {", ".join(map(str, kinds[key]))}'
                 )
 
 
@@ -56,8 +60,10 @@ def read_override(text: str) -> tuple[str, dict[str, Any]]:
     pairs = [part.partition("=") for part in rest.split(",")]
     if not colon or not pattern or not all(equals and value for _, equals, value in pairs):
         raise ArgumentError(f"override {text!r} must be PATTERN:KEY=VALUE[,KEY=VALUE], such as fc*:float=1")
-    flags = {"1": True, "0": False}
-    return pattern, {key: flags.get(value, value) if key in FLAGS else value for key, _, value in pairs}
+    flags: dict[str, Any] = {"1": True, "0": False}
+    numbers = {str(bits): bits for bits in WEIGHT_BITS}
+    read = {**dict.fromkeys(FLAGS, flags), "weight_bits": numbers}
+    return pattern, {key: read.get(key, {}).get(value, value) for key, _, value in pairs}
 
 
 def rules_of(net: Net, rule: Rule, overrides: Overrides) -> dict[str, Rule]:

@@ -124,3 +124,12 @@ def test_groups(order, weights, caffe2):
     made = serverquant.quantize(*nets, {"x": x}, granularity="group", weights=weights)
     assert any(arg.name == "quantize_groupwise" for op in made.predict.op for arg in op.arg)
     assert check(made, {"x": x}, caffe2) == 3
+
+
+@pytest.mark.filterwarnings("ignore:.*stays float")
+@pytest.mark.parametrize("settings", [{"weight_bits": 4}, {"activations": "symmetric"}, {"power_of_two": True}])
+@pytest.mark.parametrize("overrides", [{}, {"out": {"dynamic": True}}])
+def test_levels(settings, overrides, caffe2):
+    feeds = dict(np.load(NETS / "digits24" / "inputs.npz"))
+    nets = [NETS / "digits24" / file for file in ("init_net.pb", "predict_net.pb")]
+    assert check(serverquant.quantize(*nets, feeds, pair_safe=True, overrides=overrides, **settings), feeds, caffe2) > 9

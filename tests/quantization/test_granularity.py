@@ -193,6 +193,77 @@ def test_report_and_compare():
     assert min(d.sqnr for d in serverquant.compare(nets, (made.init, made.predict), {"x": ROWS})) > 30
 
 
+# ---- levels ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weights", ["min_max", "search"])
+@pytest.mark.parametrize("granularity", ["tensor", "channel"])
+def test_weights_of_fewer_bits(granularity, weights):
+    """Levels around 128, and 6 dB a bit."""
+    nets, off = rows_net(), {}
+    for bits in (2, 4, 6, 8):
+        made = quantize(*nets, {"x": ROWS}, granularity=granularity, weights=weights, weight_bits=bits, **OWN)
+        with serverquant.load(made.init, made.predict) as run:
+            for blob in ("r1", "r2", "y"):
+                stored = run.fetch(writer(made, blob)[0].input[1]).data
+                assert 2 < len(np.unique(stored)) <= 2**bits
+                assert 128 - 2 ** (bits - 1) <= stored.min() < stored.max() < 128 + 2 ** (bits - 1)
+        off[bits] = sqnr(outputs(*nets, x=ROWS)["y"], outputs(made.init, made.predict, x=ROWS)["y"])
+    assert off[8] > off[6] + 3 > off[4] + 9 > off[2] + 12
+
+
+def test_single_layers_have_fewer_bits():
+    nets = rows_net()
+    made = quantize(*nets, {"x": ROWS}, preset="fast", overrides={"f2": {"weight_bits": 3}})
+    with serverquant.load(made.init, made.predict) as run:
+        levels = [len(np.unique(run.fetch(writer(made, blob)[0].input[1]).data)) for blob in ("r1", "r2", "y")]
+    assert levels[1] <= 8 < min(levels[0], levels[2])
+
+
+@pytest.mark.parametrize("method", ["min_max", "l2", "percentile", "moving_average"])
+def test_symmetric_activations(method):
+    """Those behind a Relu have one sign."""
+    nets = rows_net()
+    made = quantize(*nets, {"x": ROWS}, activations="symmetric", method=method, granularity="channel", **OWN)
+    assert {name: blob["zero_point"] for name, blob in made.recipe["blobs"].items()} == {"x": 128, "r1": 0, "r2": 0}
+    assert sqnr(outputs(*nets, x=ROWS)["y"], outputs(made.init, made.predict, x=ROWS)["y"]) > 30
+
+
+@pytest.mark.parametrize("granularity", ["tensor", "channel"])
+@pytest.mark.parametrize("method", ["min_max", "l2", "moving_average"])
+def test_powers_of_two(method, granularity):
+    nets = rows_net()
+    made = quantize(*nets, {"x": ROWS}, power_of_two=True, method=method, granularity=granularity, **OWN)
+    plain = quantize(*nets, {"x": ROWS}, method=method, granularity=granularity, **OWN)
+    found = [blob["scale"] for blob in made.recipe["blobs"].values()]
+    with serverquant.load(made.init, made.predict) as run:
+        for blob in ("r1", "r2", "y"):
+            found += scales(made, blob) or [run.fetch(writer(made, blob)[0].input[1]).scale]
+    assert set(np.frexp(found)[0]) == {0.5}
+    for name, blob in made.recipe["blobs"].items():
+        assert 1 <= blob["scale"] / plain.recipe["blobs"][name]["scale"] < 2
+    assert sqnr(outputs(*nets, x=ROWS)["y"], outputs(made.init, made.predict, x=ROWS)["y"]) > 25
+
+
+def test_limits_outrank_powers_of_two():
+    """What a Clip cuts off, its fused form does."""
+    ops = [
+        conv("x", "h", "w", "c"),
+        core.CreateOperator("Clip", ["h"], ["i"], min=0.0, max=0.75),
+        core.CreateOperator("Conv", ["i", "v"], ["y"], kernel=1),
+    ]
+    nets = nets_of(ops, outputs=("i", "y"), w=W, c=BIAS, v=random(5, 8, 1, 1, seed=3))
+    made = quantize(*nets, {"x": X}, power_of_two=True, preset="fast")
+    assert made.recipe["blobs"]["i"]["operator"] == "Int8ConvRelu"
+    assert outputs(made.init, made.predict, x=X)["i"].max() == f32(0.75)
+
+
+def test_weights_of_zeros_are_pair_safe():
+    nets, x = uneven(w=np.zeros_like(W))
+    made = quantize(*nets, {"x": x}, pair_safe=True, preset="fast")
+    np.testing.assert_allclose(outputs(made.init, made.predict, x=x)["i"], outputs(*nets, x=x)["i"], atol=0.01)
+
+
 # ---- overrides ------------------------------------------------------------------------------------------------------
 
 
@@ -295,6 +366,7 @@ def test_command_line(tmp_path, capsys):
 
 def test_text_of_overrides():
     assert read_override("a:b*:float=0,method=kl") == ("a:b*", {"float": False, "method": "kl"})
+    assert read_override("a:weight_bits=4") == ("a", {"weight_bits": 4})
     for wrong in ("fc1", ":float=1", "fc1:", "fc1:float", "fc1:float=", "fc1:float=1,"):
         with pytest.raises(ArgumentError, match="must be PATTERN:KEY=VALUE"):
             read_override(wrong)
@@ -305,10 +377,13 @@ def test_text_of_overrides():
     [
         ({"target": "onnx"}, "target is 'onnx'; it must be one of caffe2, serverquant"),
         ({"granularity": "row"}, "granularity is 'row'; it must be one of tensor, channel, group"),
+        ({"weight_bits": 9}, "weight_bits is 9; it must be one of 2, 3, 4, 5, 6, 7, 8"),
+        ({"activations": "even"}, "activations is 'even'; it must be one of asymmetric, symmetric"),
+        ({"overrides": {"f1": {"weight_bits": "4"}}}, "weight_bits is '4'; it must be one of 2, 3"),
         ({"granularity": "channel"}, 'granularity "channel" needs target "serverquant"'),
         ({"granularity": "group", "pair_safe": True}, "goes with pair_safe for target .serverquant. alone"),
         ({"overrides": {"f1": {"granularity": "channel"}}}, 'granularity "channel" needs target "serverquant"'),
-        ({"overrides": {"f1": {"bits": 4}}}, "has 'bits'; it must be one of granularity, weights, method, float"),
+        ({"overrides": {"f1": {"bits": 4}}}, "has 'bits'; it must be one of granularity, weights, weight_bits"),
         ({"overrides": {"f1": {"float": 1}}}, "float is 1; it must be True or False"),
         ({"overrides": {"f1": {"method": "guess"}}}, "method is 'guess'; it must be one of kl, l1,"),
         ({"overrides": {"f1": {}}}, "must be a dict of settings"),

@@ -31,7 +31,8 @@ from serverquant.quantization.net import needed, operator
 from serverquant.quantization.statistics import Statistics
 
 KINDS = ("none", "analytic", "empirical")
-INT8_ARGS = ("dequantize_output", "weight_scales", "quantize_groupwise", "weight_quantization_kind")
+INT8_ARGS = ("dequantize_output", "weight_scales", "quantize_groupwise", "weight_quantization_kind",
+             "preserve_activation_sparsity", "force_scale_power_of_two")  # fmt: skip
 Nets = tuple[NetDef, NetDef]
 
 

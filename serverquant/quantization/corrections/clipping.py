@@ -16,10 +16,11 @@ from serverquant.qparams import QParams, choose, dequantize, quantize
 LEAST, STEPS = 0.6, 40
 
 
-def search(value: np.ndarray) -> QParams:
-    """Unsigned parameters, zero point 128, of weights of any shape; among equal errors those of the largest scale."""
+def search(value: np.ndarray, bits: int = 8) -> QParams:
+    """Unsigned parameters, zero point 2^(bits - 1), of weights of any shape; among equal errors those of the largest
+    scale."""
     most = float(np.abs(value).max(initial=0.0))
-    tried = [choose(-t * most, t * most, symmetric=True) for t in np.linspace(1.0, LEAST, STEPS + 1)]
+    tried = [choose(-t * most, t * most, bits, symmetric=True) for t in np.linspace(1.0, LEAST, STEPS + 1)]
     return min(tried, key=lambda params: _error(value, params))
 
 

@@ -75,7 +75,9 @@ def fc(w: Writer, op: OperatorDef) -> None:
     if args.int("axis_w", 1) != 1 or (axis != 1 and w.is_image(op.input[0])):
         raise Stays("of its axes")
     axes: dict[str, Any] = {"axis": axis} if axis != 1 else {}
-    if w.rule(op).dynamic:
+    if (rule := w.rule(op)).dynamic:
+        given = {"preserve_activation_sparsity": rule.symmetric, "force_scale_power_of_two": rule.power_of_two}
+        axes |= {name: 1 for name, value in given.items() if value}
         weight = w.weight(op, op.input[1], value.reshape(len(value), -1), math.inf, _blocks(w, op, len(value)))
         _float_fc(w, op, value, w.as_float(op.input[0]), weight, axes)
         return
@@ -105,12 +107,12 @@ def _float_fc(
     value: np.ndarray,
     x: str,
     weight: Weight,
-    axes: dict[str, Any],
+    more: dict[str, Any],
     shape: tuple[int, ...] | None = None,
 ) -> None:
-    """An Int8FC that gives floats; x: int8 or float."""
+    """An Int8FC that gives floats. x: int8 or float. more: arguments."""
     bias = w.float_bias(op, len(value))
-    args = {"dequantize_output": 1, **weight.arguments, **axes}
+    args = {"dequantize_output": 1, **weight.arguments, **more}
     made = w.add("Int8FC", [x, weight.blob, bias], list(op.output), **args)
     w.floats.add(op.output[0])
     w.out.quantized[op.output[0]] = made.type
@@ -127,12 +129,15 @@ def _blocks(w: Writer, op: OperatorDef, outputs: int, group: int = 1) -> int:
 def _grouped(
     w: Writer, op: OperatorDef, x: Quantized, turned: np.ndarray, group: int, deep: bool, args: dict[str, Any]
 ) -> OperatorDef | None:
-    """An Int8Conv that quantizes its float weight by group, as Caffe2 can: for its target, if that is asked for.
+    """An Int8Conv that quantizes its float weight by group, as Caffe2 can: for its target, if that is asked for, with 8
+    bits.
 
-    None where it is not, where Caffe2's depthwise kernel would saturate, or where a group's scale leaves no room for its
-    bias.
+    None where it is not, where Caffe2's depthwise kernel would saturate, or where the scale of a group leaves no room
+    for its bias.
     """
     rule = w.rule(op)
+    if rule.weight_bits != 8 or rule.power_of_two:
+        return None
     if w.target != "caffe2" or rule.granularity != "group" or group == 1 or deep or not np.isfinite(turned).all():
         return None
     kind = rule.weights if rule.weights in KINDS else "min_max"

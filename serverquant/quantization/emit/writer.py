@@ -22,7 +22,7 @@ from serverquant.quantization.emit.forms import (
     Stays,
     engine_of,
 )
-from serverquant.quantization.emit.weights import Weight, by_blocks, least_scales, weight_params, widened
+from serverquant.quantization.emit.weights import Weight, by_blocks, least_scales, quantized
 from serverquant.quantization.net import Net, arguments, operator, upper_end
 from serverquant.quantization.rules import Rule
 from serverquant.quantization.statistics import Statistics
@@ -226,7 +226,9 @@ class Writer:
         if (value := self.net.weight(name)) is not None:
             if value.dtype != np.float32 or not np.isfinite(value).all() or not value.size:
                 raise Stays(f'"{name}" is no finite float constant')
-            return self._demanded(name) or choose(float(value.min()), float(value.max()))
+            rule = self.rule(self.readers[name][0])
+            ends = float(value.min()), float(value.max())
+            return self._demanded(name) or choose(*ends, 8, rule.symmetric, rule.power_of_two)
         seen = self.statistics.blobs.get(name)
         if seen is None or not (seen.histogram.total or seen.histogram.not_finite):
             raise Stays(f'calibration saw no float values of "{name}"')
@@ -294,7 +296,8 @@ class Writer:
         after, top = found
         params = self.params(after.output[0])
         # choose(0, ...) is what an operator with Relu in its type leaves alone
-        return after.output[0], choose(0.0, min(params.max, top)), after
+        power_of_two = self.rule(op).power_of_two and top >= params.max  # else it is cut off at the top by its scale
+        return after.output[0], choose(0.0, min(params.max, top), power_of_two=power_of_two), after
 
     def write(
         self,
@@ -352,18 +355,16 @@ class Writer:
         """
         if not np.isfinite(value).all():
             raise Stays(f'the weight "{name}" is not finite')
-        kind, pair_safe = self.rule(op).weights, pair_safe or self.pair_safe
+        rule, pair_safe = self.rule(op), pair_safe or self.pair_safe
         least = least_scales(self._bias(op, len(value))[1], sx, blocks) if blocks > 1 else None
-        key = name, value.shape, pair_safe, kind, blocks, least is not None and least.tobytes()
+        how = rule.weights, rule.weight_bits, blocks
+        key = name, value.shape, pair_safe, how, least is not None and least.tobytes()
         if key not in self.weights:
             scales: tuple[float, ...] = ()
             if least is not None:
-                stored, params, scales = by_blocks(value, kind, least, pair_safe)
+                stored, params, scales = by_blocks(value, rule, least, pair_safe)
             else:
-                params = weight_params(value, kind)
-                if pair_safe:
-                    params = widened(value, params)
-                stored = quantize(value, params)
+                stored, params = quantized(value, rule, pair_safe)
             blob = self.net.unique(f"{name}_int8")
             self.fill(blob, stored, params)
             self.weights[key] = Weight(blob, params.scale, scales)
