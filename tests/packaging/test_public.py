@@ -13,6 +13,7 @@ import pytest
 from small_nets import conv, nets_of, random
 
 import serverquant
+from serverquant import core
 from serverquant.cli import catalogue
 from serverquant.proto.io import save
 
@@ -103,7 +104,13 @@ def test_python_in_documents_runs(page):
 def test_python_about_quantizing_runs(tmp_path):
     """In a folder with a net for colour images, and some of these."""
     pillow = pytest.importorskip("PIL.Image")
-    init, predict = nets_of([conv("x", "y", "w")], w=random(4, 3, 3, 3))
+    ops = [
+        conv("x", "conv1", "w"),
+        core.CreateOperator("AveragePool", ["conv1"], ["pool"], global_pooling=1),
+        core.CreateOperator("FC", ["pool", "v", "b"], ["fc1"]),
+        core.CreateOperator("FC", ["fc1", "v", "b"], ["out"]),
+    ]
+    init, predict = nets_of(ops, outputs=["out"], w=random(4, 3, 3, 3), v=random(4, 4), b=random(4))
     save(init, tmp_path / "init_net.pb")
     save(predict, tmp_path / "predict_net.pb")
     (tmp_path / "photos").mkdir()
