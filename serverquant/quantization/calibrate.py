@@ -25,7 +25,7 @@ from serverquant.predictor import Predictor
 from serverquant.quantization.corrections.equalization import DATA_FREE, equalize
 from serverquant.quantization.data import BATCH, Data, samples
 from serverquant.quantization.doubts import doubts
-from serverquant.quantization.net import FUSING, Net, check_float, upper_end
+from serverquant.quantization.net import FUSING, Net, check_float
 from serverquant.quantization.rewrite import simplify
 from serverquant.quantization.statistics import Statistics, digest, fingerprint
 from serverquant.runtime.observe import observe
@@ -162,12 +162,8 @@ def warn_of_doubts(net: Net, found: Statistics, stacklevel: int) -> None:
 def _fused(net: Net) -> set[str]:
     """What lies between a layer and the Relu, ReluN or Clip from 0 that alone reads it: int8 layers write what is
     behind that."""
-    readers, found = net.readers(), set()
-    for op in net.ops:
-        behind = readers.get(op.output[0], []) if op.type in FUSING else []
-        if len(behind) == 1 and op.output[0] not in net.kept and upper_end(behind[0]) is not None:
-            found.add(op.output[0])
-    return found
+    readers = net.readers()
+    return {op.output[0] for op in net.ops if op.type in FUSING and net.activation(op.output[0], readers)}
 
 
 def _predictor(net: Net) -> Predictor:

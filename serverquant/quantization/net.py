@@ -76,6 +76,13 @@ class Net:
         """Blob -> the operator that writes it (last)."""
         return {name: op for op in self.ops for name in op.output}
 
+    def activation(self, name: str, readers: dict[str, list[OperatorDef]]) -> tuple[OperatorDef, float] | None:
+        """The Relu, ReluN or Clip from 0 that alone reads a blob, so that it may fuse with what writes it, and its
+        upper end. readers: what `readers` gives."""
+        behind = readers.get(name, [])
+        top = upper_end(behind[0]) if len(behind) == 1 and name not in self.kept else None
+        return None if top is None else (behind[0], top)
+
     # ---- changing -----------------------------------------------------------------------------------------------
 
     def unique(self, name: str) -> str:

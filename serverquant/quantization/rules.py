@@ -10,7 +10,7 @@ from typing import Any
 
 from serverquant._base.errors import ArgumentError
 from serverquant.proto import OperatorDef
-from serverquant.quantization.net import Net, upper_end
+from serverquant.quantization.net import Net
 
 TARGETS = ("caffe2", "serverquant")
 GRANULARITIES = ("tensor", "channel", "group")
@@ -98,11 +98,10 @@ def _units(net: Net, readers: dict[str, list[OperatorDef]]) -> Iterator[list[Ope
     for op in net.ops:
         if id(op) in done:
             continue
-        unit, behind = [op], readers.get(op.output[0], []) if op.output else []
-        if len(behind) == 1 and op.output[0] not in net.kept and upper_end(behind[0]) is not None:
-            unit.append(behind[0])
+        behind = net.activation(op.output[0], readers) if op.output else None
+        if behind is not None:
             done.add(id(behind[0]))
-        yield unit
+        yield [op] if behind is None else [op, behind[0]]
 
 
 def _matches(name: str, pattern: str) -> bool:

@@ -23,7 +23,7 @@ from serverquant.quantization.emit.forms import (
     engine_of,
 )
 from serverquant.quantization.emit.weights import Weight, by_blocks, least_scales, quantized
-from serverquant.quantization.net import Net, arguments, operator, upper_end
+from serverquant.quantization.net import Net, arguments, operator
 from serverquant.quantization.rules import Rule
 from serverquant.quantization.statistics import Statistics
 from serverquant.runtime import registry
@@ -280,12 +280,7 @@ class Writer:
     # ---- fusing ---------------------------------------------------------------------------------------------------
 
     def activation(self, name: str) -> tuple[OperatorDef, float] | None:
-        """The Relu, or Clip from 0, that alone reads a blob, and its upper end."""
-        readers = self.readers.get(name, [])
-        if len(readers) != 1 or name in self.net.kept:
-            return None
-        top = upper_end(readers[0])
-        return None if top is None else (readers[0], top)
+        return self.net.activation(name, self.readers)
 
     def output(self, op: OperatorDef, fuse: bool = True) -> tuple[str, QParams, OperatorDef | None]:
         """(blob, parameters) that the int8 form of op writes, and the activation behind it that is part of it."""
