@@ -147,7 +147,7 @@ def sessions(mark: Mark, int8: bool) -> dict[str, Callable[[int], Any]]:
         model = onnx_nets.convert(load_net(case.init_path()), load_net(case.predict_path), inputs)
         made[ORT_FP32] = partial(ort.OnnxRuntime, model.SerializeToString(), inputs)
         if int8:
-            made[ORT_INT8] = partial(ort.OnnxRuntime, ort.quantized(model, inputs), inputs)
+            made[ORT_INT8] = partial(ort.OnnxRuntime, ort.quantized(model, [inputs]), inputs)
     if ov.available():
         made[OV_FP32] = partial(ov.OpenVino, ov.converted(model), inputs)
         if int8:
