@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -91,8 +92,14 @@ def run_blocks(page: str, folder: Path, **files: object) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     assert blocks
     given = [f"import numpy\n{name} = numpy.load({str(path)!r})" for name, path in files.items()]
+    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     subprocess.run(
-        [sys.executable, "-c", "\n".join([*given, *blocks])], cwd=folder, check=True, capture_output=True, text=True
+        [sys.executable, "-c", "\n".join([*given, *blocks])],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": paths},
+        check=True,
+        capture_output=True,
+        text=True,
     )
 
 
