@@ -378,9 +378,10 @@ def test_statistics_need_data_for_a_report(tmp_path, capsys):
 def test_the_second_act_of_the_demo(tmp_path):
     script = NETS.parent / "examples" / "quantize_digits.py"
     paths = os.pathsep.join([str(NETS.parent), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": paths}
-    run = subprocess.run([sys.executable, script, tmp_path], env=environment, capture_output=True, text=True, check=True)
-    said = run.stdout
+    env = {**os.environ, "PYTHONPATH": paths}
+    said = subprocess.run(
+        [sys.executable, script, tmp_path], env=env, capture_output=True, text=True, check=True
+    ).stdout
     right = [int(n) for n in re.findall(r"(\d+) of 500 right", said)]
     assert right[0] == 493
     assert right[1] >= 490
