@@ -37,7 +37,8 @@ class Predictor:
             outputs = predict(data=images)          # or by name, or one dict
             outputs["prob"]
 
-    inputs, outputs: names of the blobs that a call takes and gives.
+    inputs, outputs: names of the blobs that a call takes and gives. What a net names as an input but never reads, such
+    as the queue that its training read from, may be given, and need not.
 
     init: any source of a NetDef; or the weights themselves, a mapping of name to array; or None.
     keep_blobs: inner blobs stay after a call, for `fetch`. Without it they share memory, and what no output needs is
@@ -74,10 +75,10 @@ class Predictor:
         made = {name for op in proto.op for name in op.output}
         used = list(dict.fromkeys([*proto.external_input, *(n for op in proto.op for n in op.input)]))
         self.name: str = proto.name
-        self.inputs: list[str] = [
-            n for n in used if n not in self._weights and (n in proto.external_input or n not in made)
-        ]
         self.outputs: list[str] = list(proto.external_output) or list(proto.op[-1].output if proto.op else ())
+        given = [n for n in used if n not in self._weights and (n in proto.external_input or n not in made)]
+        self._unread = set(given) - _read(proto) - set(self.outputs)
+        self.inputs: list[str] = [n for n in given if n not in self._unread]
         if not proto.op:
             raise NetError(f'net "{proto.name}" has no operators')
         self._local = threading.local()
@@ -124,6 +125,7 @@ class Predictor:
         if len(arrays) > len(self.inputs):
             raise ArgumentError(f'net "{self.name}" takes {len(self.inputs)} inputs ({self.inputs}), not {len(arrays)}')
         feeds = {**dict(zip(self.inputs, arrays)), **named}
+        feeds = {name: value for name, value in feeds.items() if name not in self._unread}
         for name in feeds:
             if name not in self.inputs:
                 raise ArgumentError(f'net "{self.name}" has no input "{name}"{closest(name, self.inputs)}')
@@ -281,3 +283,9 @@ def _from_meta_net(source: Any) -> tuple[Any, Any]:
             f"{shown} is a MetaNetDef without a {names.PREDICT_NET_TYPE}; give the predict net as second argument"
         )
     return nets.get(names.PREDICT_INIT_NET_TYPE), nets[names.PREDICT_NET_TYPE]
+
+
+def _read(proto: Any) -> set[str]:
+    """Names that operators read; all external inputs where nets run inside operators, which may read any."""
+    inner = any(arg.HasField("n") or arg.nets for op in proto.op for arg in op.arg)
+    return {*(proto.external_input if inner else ()), *(name for op in proto.op for name in op.input)}

@@ -156,3 +156,15 @@ def test_empty_and_missing():
         serverquant.load(None, proto.NetDef(name="nothing"))
     with pytest.raises(FileNotFoundError):
         serverquant.load("nowhere.pb", "nowhere.pb")
+
+
+def test_an_input_that_nothing_reads_need_not_be_given():
+    net = proto.NetDef(name="net", external_input=["x", "queue"], external_output=["y"])
+    net.op.extend([core.CreateOperator("Relu", ["x"], ["y"])])
+    with serverquant.load(None, net) as predict:
+        assert predict.inputs == ["x"]
+        x = np.float32([-1, 2])
+        for feeds in ({"x": x}, {"x": x, "queue": x}):
+            np.testing.assert_array_equal(predict(feeds)["y"], [0, 2])
+        with pytest.raises(ArgumentError, match='has no input "que"'):
+            predict({"x": x, "que": x})
