@@ -16,6 +16,8 @@ from serverquant.proto.io import load_net
 
 LAYERS = ("Conv", "FC")  # int8 whatever they read, if their weights are constant
 FUSING = (*LAYERS, "Sum", "Add")  # whose int8 form does the activation behind it too
+POOLS = ("MaxPool", "AveragePool")
+PADS = ("pad", "pads", "pad_t", "pad_l", "pad_b", "pad_r")  # arguments of a window
 
 
 class Net:

@@ -55,7 +55,7 @@ METHODS = (*KINDS, "percentile", "moving_average")
 WEIGHT_KINDS = (*KINDS, "search")
 ACTIVATIONS = ("asymmetric", "symmetric")
 FILES = ("init_net.pb", "predict_net.pb", "recipe.json")
-REPORT_FILES, REPORT_SAMPLES = ("report.json", "report.html"), 128
+REPORT_SAMPLES = 128
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,8 @@ class Result:
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write init_net.pb, predict_net.pb and recipe.json; what was there stays until all three are complete. The
         report of an earlier net goes (`Report.save` writes a new one)."""
+        from serverquant.quantization.report.made import FILES as REPORT_FILES
+
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=".quantize-", dir=target))
@@ -167,7 +169,7 @@ class Result:
             save(self.init, made / FILES[0])
             save(self.predict, made / FILES[1])
             (made / FILES[2]).write_text(json.dumps(self.recipe, indent=1) + "\n")
-            for name in REPORT_FILES:
+            for name in REPORT_FILES:  # of what was there before
                 (target / name).unlink(missing_ok=True)
             for name in FILES:
                 os.replace(made / name, target / name)

@@ -31,12 +31,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from serverquant.proto import OperatorDef
-from serverquant.quantization.net import LAYERS, Net, arguments
+from serverquant.quantization.net import LAYERS, POOLS, Net, arguments
 from serverquant.quantization.statistics import Statistics
 
 KINDS = ("none", "cross_layer", "activations")
 DATA_FREE = ("none", "cross_layer")
-POOLS = ("MaxPool", "AveragePool")
 HOMOGENEOUS = ("Relu", "LeakyRelu", "Flatten", *POOLS)
 _TINY = float(np.finfo(np.float32).tiny)
 MAX_ROUNDS, SETTLED = 40, 1e-3  # a chain of n layers takes some n rounds

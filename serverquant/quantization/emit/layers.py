@@ -11,8 +11,8 @@ from serverquant.proto import OperatorDef
 from serverquant.qparams import KINDS
 from serverquant.quantization.emit.forms import Layer, Quantized, Stays, emits
 from serverquant.quantization.emit.weights import Weight, grouped, least_scales
-from serverquant.quantization.emit.writer import PADS, WINDOW, Writer, copied
-from serverquant.quantization.net import arguments
+from serverquant.quantization.emit.writer import WINDOW, Writer, copied
+from serverquant.quantization.net import PADS, arguments
 
 TRANSPOSED_ARGS = (*WINDOW, *PADS, "adj", "adjs", "adj_h", "adj_w")
 CONV_ARGS = (*WINDOW, *PADS, "dilation", "dilations", "dilation_h", "dilation_w", "group")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from serverquant.proto import OperatorDef
 from serverquant.quantization.emit.forms import Stays, emits
-from serverquant.quantization.emit.writer import PADS, POOLS, WINDOW, Writer, copied
-from serverquant.quantization.net import arguments
+from serverquant.quantization.emit.writer import WINDOW, Writer, copied
+from serverquant.quantization.net import PADS, POOLS, arguments
 
 POOL_ARGS = (*WINDOW, *PADS, "global_pooling")
 

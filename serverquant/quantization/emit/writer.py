@@ -23,14 +23,12 @@ from serverquant.quantization.emit.forms import (
     engine_of,
 )
 from serverquant.quantization.emit.weights import Weight, by_blocks, least_scales, quantized
-from serverquant.quantization.net import Net, arguments, operator
+from serverquant.quantization.net import POOLS, Net, arguments, operator
 from serverquant.quantization.rules import Rule
 from serverquant.quantization.statistics import Statistics
 from serverquant.runtime import registry
 
 WINDOW = ("kernel", "kernels", "kernel_h", "kernel_w", "stride", "strides", "stride_h", "stride_w")
-PADS = ("pad", "pads", "pad_t", "pad_l", "pad_b", "pad_r")
-POOLS = ("MaxPool", "AveragePool")
 IMAGES = ("Conv", *POOLS, "SpatialBN", "AffineChannel", "GroupNorm", "ChannelShuffle", "ResizeNearest",
           "ConvTranspose", "RoIAlign")  # fmt: skip
 PASS_ON = ("MaxPool", "ChannelShuffle", "ResizeNearest")  # what they write has the parameters of what they read

@@ -12,7 +12,7 @@ from serverquant.proto.io import replace_file
 from serverquant.quantization.report import text
 from serverquant.quantization.report.measure import FORMAT, VERSION
 
-JSON, HTML = "report.json", "report.html"
+JSON, HTML = FILES = "report.json", "report.html"
 KEYS = ("net", "samples", "machine", "settings", "summary", "float", "operators", "blobs", "weights", "graph")
 HOW_TO_GET = "pip install 'serverquant[report]'"
 

@@ -12,10 +12,8 @@ import numpy as np
 
 from serverquant.proto import OperatorDef
 from serverquant.quantization.affine import TYPES, Affine, affine_of
-from serverquant.quantization.net import Net, arguments
+from serverquant.quantization.net import PADS, Net, arguments
 from serverquant.quantization.rewrite.fold_affine import channel_of, layer_weight
-
-PADS = ("pad", "pads", "pad_t", "pad_l", "pad_b", "pad_r", "legacy_pad")
 
 
 def apply(net: Net) -> int:
@@ -54,7 +52,7 @@ def _inputs(layer: OperatorDef, weight: np.ndarray) -> int:
 
 def _pads(layer: OperatorDef) -> bool:
     args = arguments(layer)
-    return any(np.any(args.value(name)) for name in PADS if args.has(name))
+    return any(np.any(args.value(name)) for name in (*PADS, "legacy_pad") if args.has(name))
 
 
 def _fold(net: Net, layer: OperatorDef, weight: np.ndarray, affine: Affine) -> bool:
