@@ -13,7 +13,9 @@ from serverquant.kernels.unary import _unary
 ROWS = gemm_f32.rows()
 # One less, equal, one more than tiles, vectors and blocks of K.
 SIZES = [(1, 1, 1), (2, 4, 3), (3, 5, 7), (5, 15, 1), (6, 16, 17), (7, 17, 33), (1, 130, 65), (13, 63, 8), (12, 64, 64),
-         (97, 65, 31), (23, 31, 1030), (8, 33, 4100), (1, 7, 4100), (4, 3, 0)]  # fmt: skip
+         (97, 65, 31), (23, 31, 1030), (8, 33, 4100), (1, 7, 4100), (4, 3, 0),
+         # Narrow: 16 rows at a time, lines of 16 columns, steps of 4.
+         (15, 1, 16), (16, 1, 16), (17, 2, 15), (37, 3, 29), (48, 4, 67), (33, 1, 1030), (20, 4, 0), (64, 5, 33)]  # fmt: skip
 
 
 def operands(m: int, n: int, k: int, seed: int = 0):

@@ -20,6 +20,8 @@ static inline void sq_mm512_mask_storeu_ps(void* p, uint16_t mask, __m512 v) { s
 #define _mm512_mask_storeu_epi32(p, mask, v) sq_mm512_mask_storeu_epi32(p, mask, v)
 #define _mm512_mask_storeu_ps(p, mask, v) sq_mm512_mask_storeu_ps(p, mask, v)
 
+#define _mm512_stream_ps(p, v) _mm512_storeu_ps(p, v)
+
 static inline void sq_mm512_mask_cvtepi32_storeu_epi8(void* p, uint16_t mask, __m512i v) {
     uint32_t words[16];
     _mm512_storeu_si512(words, v);

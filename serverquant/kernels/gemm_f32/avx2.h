@@ -10,6 +10,7 @@ static inline __m256i sq_gemm_f32_lanes(int count) {
 #define SQ_ZERO() _mm256_setzero_ps()
 #define SQ_LOAD(p) _mm256_loadu_ps(p)
 #define SQ_STORE(p, v) _mm256_storeu_ps(p, v)
+#define SQ_STREAM(p, v) _mm256_stream_ps(p, v)
 #define SQ_LOAD_PART(p, count) _mm256_maskload_ps(p, sq_gemm_f32_lanes(count))
 #define SQ_STORE_PART(p, v, count) _mm256_maskstore_ps(p, sq_gemm_f32_lanes(count), v)
 #define SQ_SPREAD(p) _mm256_broadcast_ss(p)
@@ -20,4 +21,5 @@ static inline __m256i sq_gemm_f32_lanes(int count) {
 #define SQ_NV 2
 #define SQ_NAME(suffix) sq_gemm_f32_6x16_avx2##suffix
 #include "generic.h"
+#include "narrow.h"
 SQ_TARGET_END

@@ -5,6 +5,7 @@ SQ_TARGET_AVX512VNNI_BEGIN
 #define SQ_ZERO() _mm512_setzero_ps()
 #define SQ_LOAD(p) _mm512_loadu_ps(p)
 #define SQ_STORE(p, v) _mm512_storeu_ps(p, v)
+#define SQ_STREAM(p, v) _mm512_stream_ps(p, v)
 #define SQ_LOAD_PART(p, count) _mm512_maskz_loadu_ps((__mmask16)((1u << (count)) - 1), p)
 #define SQ_STORE_PART(p, v, count) _mm512_mask_storeu_ps(p, (__mmask16)((1u << (count)) - 1), v)
 #define SQ_SPREAD(p) _mm512_set1_ps(*(p))

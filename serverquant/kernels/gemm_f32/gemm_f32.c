@@ -11,7 +11,7 @@
 #include "avx512vnni.h"
 #endif
 
-#define SQ_GEMM_F32_KERNEL(isa, name, mr, nr, lanes) {#name, SQ_ISA_##isa, mr, nr, lanes, name},
+#define SQ_GEMM_F32_KERNEL(isa, name, mr, nr, lanes, narrow) {#name, SQ_ISA_##isa, mr, nr, lanes, name, narrow},
 static const sq_gemm_f32_row table[] = {
 #include "kernels.inc"
 };
@@ -33,6 +33,13 @@ void sq_gemm_f32_pack(const sq_packed_f32* w, const float* weights, float* data)
                        data + (sq_f32_panel(w, g, p) - w->data));
 }
 
+enum { STREAMED_FLOATS = 8 * 1024 * 1024 };
+
+/* Whether the output is too large for any cache: storing it must not read what was there first. */
+static int is_streamed(const sq_gemm_f32_job* job) {
+    return job->m * job->ldc >= STREAMED_FLOATS && job->ldc % 16 == 0 && (uintptr_t)job->out % 64 == 0;
+}
+
 /* Rows m0..m1 of one block of K: `a` and `c` point to column k0 of A and to the panel's column, both of row 0. */
 static void run_rows(const sq_gemm_f32_job* job, sq_f32_tile* t, const float** rows, const float* a, float* c,
                      int64_t m0, int64_t m1) {
@@ -45,8 +52,23 @@ static void run_rows(const sq_gemm_f32_job* job, sq_f32_tile* t, const float** r
     }
 }
 
+/* As many of the rows m0..m1 as narrow products take: where those end. */
+static int64_t run_narrow(const sq_gemm_f32_job* job, int64_t m0, int64_t m1) {
+    const sq_packed_f32* w = job->packed;
+    if (!w->row->narrow || w->n > SQ_F32_NARROW_COLUMNS) return m0;
+    sq_f32_narrow t = {.lda = job->lda, .k = w->k, .b = sq_f32_panel(w, job->group, 0), .ldb = sq_f32_panel_width(w, 0),
+                       .ldc = job->ldc, .n = (int32_t)w->n, .bounds = job->bounds, .bias = job->bias};
+    for (; m0 + SQ_F32_NARROW_ROWS <= m1; m0 += SQ_F32_NARROW_ROWS) {
+        t.a = job->a + m0 * job->lda;
+        t.c = job->out + m0 * job->ldc;
+        w->row->narrow(&t);
+    }
+    return m0;
+}
+
 static void run_panel(const sq_gemm_f32_job* job, int64_t panel, int64_t m0, int64_t m1) {
     const sq_packed_f32* w = job->packed;
+    m0 = run_narrow(job, m0, m1);
     const int64_t column = panel * w->row->nr, width = sq_f32_panel_width(w, panel);
     /* A single row of tiles reads the panel once: no reason to keep it close. */
     const int64_t block = m1 - m0 > w->row->mr ? sq_f32_block_k(width) : w->k;
@@ -61,6 +83,7 @@ static void run_panel(const sq_gemm_f32_job* job, int64_t panel, int64_t m0, int
         if (k0 + t.kc == w->k) {
             t.bounds = job->bounds;
             t.col_bias = job->bias ? job->bias + column : NULL;
+            t.streamed = is_streamed(job);
         }
         run_rows(job, &t, rows, job->a + k0, job->out + column, m0, m1);
         k0 += t.kc;
@@ -82,4 +105,7 @@ void sq_gemm_f32_range(const void* arg, long long begin, long long end) {
         int64_t m0 = i / panels * chunk;
         run_panel(job, i % panels, m0, sq_f32_min(m0 + chunk, job->m));
     }
+#if SQ_X86
+    if (is_streamed(job)) _mm_sfence(); /* other threads see streamed stores in their order after this alone */
+#endif
 }

@@ -24,10 +24,24 @@ typedef struct sq_f32_tile {
     int64_t ldc;
     int32_t m, n;
     int32_t accumulate;     /* 1: acc starts from c, a later block of K */
+    int32_t streamed;       /* 1: whole vectors pass the caches by; c and its rows lie at multiples of 64 bytes */
     const sq_bounds* bounds; /* with the last block of K only; NULL: none */
     const float* row_bias;  /* m values, likewise */
     const float* col_bias;  /* n values, likewise */
 } sq_f32_tile;
+
+/* SQ_F32_NARROW_ROWS rows times n columns, 1 <= n <= SQ_F32_NARROW_COLUMNS. */
+typedef struct sq_f32_narrow {
+    const float* a;         /* rows lda apart */
+    int64_t lda, k;
+    const float* b;         /* as in sq_f32_tile */
+    int64_t ldb;
+    float* c;
+    int64_t ldc;
+    int32_t n;
+    const sq_bounds* bounds; /* NULL: none */
+    const float* bias;      /* n values, or NULL */
+} sq_f32_narrow;
 
 typedef struct sq_gemm_f32_row {
     const char* name;
@@ -35,6 +49,7 @@ typedef struct sq_gemm_f32_row {
     int32_t mr, nr;  /* largest tile */
     int32_t lanes;   /* columns of a vector */
     void (*tile)(const sq_f32_tile*);
+    void (*narrow)(const sq_f32_narrow*);  /* NULL: none that is faster than a tile */
 } sq_gemm_f32_row;
 
 /* Weights as B: [groups][panels of nr columns][k][columns], the last panel as many whole vectors as it needs. */
@@ -57,7 +72,7 @@ typedef struct sq_gemm_f32_job {
 } sq_gemm_f32_job;
 
 /* A panel of weights, or of pixels, should stay in the second-level cache while all rows pass it. */
-enum { SQ_F32_PANEL_BYTES = 256 * 1024, SQ_F32_MAX_MR = 6 };
+enum { SQ_F32_PANEL_BYTES = 256 * 1024, SQ_F32_MAX_MR = 6, SQ_F32_NARROW_ROWS = 16, SQ_F32_NARROW_COLUMNS = 4 };
 
 static inline int64_t sq_f32_min(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t sq_f32_round_up(int64_t v, int64_t to) { return (v + to - 1) / to * to; }

@@ -1,6 +1,6 @@
 /* The tile, written once. The including header defines, for its instruction set,
- *   SQ_V, SQ_LANES, SQ_ZERO(), SQ_LOAD(p), SQ_STORE(p, v), SQ_LOAD_PART(p, count), SQ_STORE_PART(p, v, count),
- *   SQ_SPREAD(x), SQ_FMA(a, b, c), SQ_ADD(a, b), SQ_CLIP(v, lo, hi), SQ_MR, SQ_NV (vectors of a row), SQ_NAME(suffix).
+ *   SQ_V, SQ_LANES, SQ_ZERO(), SQ_LOAD(p), SQ_STORE(p, v), SQ_STREAM(p, v), SQ_LOAD_PART(p, count),
+ *   SQ_STORE_PART(p, v, count), SQ_SPREAD(x), SQ_FMA(a, b, c), SQ_ADD(a, b), SQ_CLIP(v, lo, hi), SQ_MR, SQ_NV (vectors of a row), SQ_NAME(suffix).
  * No include guard: it is included once an instruction set. */
 
 #define SQ_BODY SQ_INLINE
@@ -54,7 +54,11 @@ SQ_BODY void SQ_NAME(_body)(const sq_f32_tile* t, const int mr, const int nv) {
         SQ_V lo = SQ_SPREAD(&t->bounds->lo), hi = SQ_SPREAD(&t->bounds->hi);
         SQ_ROWS SQ_COLS acc[i][j] = SQ_CLIP(acc[i][j], lo, hi);
     }
-    SQ_ROWS SQ_COLS SQ_NAME(_put)(t->c + i * t->ldc, acc[i][j], j, nv, last);
+    if (t->streamed && last == SQ_LANES) {
+        SQ_ROWS SQ_COLS SQ_STREAM(t->c + i * t->ldc + j * SQ_LANES, acc[i][j]);
+    } else {
+        SQ_ROWS SQ_COLS SQ_NAME(_put)(t->c + i * t->ldc, acc[i][j], j, nv, last);
+    }
 }
 
 #define SQ_TILE(m, v) \
@@ -92,6 +96,7 @@ static void SQ_NAME()(const sq_f32_tile* t) {
 #undef SQ_ZERO
 #undef SQ_LOAD
 #undef SQ_STORE
+#undef SQ_STREAM
 #undef SQ_LOAD_PART
 #undef SQ_STORE_PART
 #undef SQ_SPREAD

@@ -4,6 +4,7 @@
 #define SQ_ZERO() 0.0f
 #define SQ_LOAD(p) (*(p))
 #define SQ_STORE(p, v) (*(p) = (v))
+#define SQ_STREAM(p, v) (*(p) = (v))
 #define SQ_LOAD_PART(p, count) (*(p))
 #define SQ_STORE_PART(p, v, count) (*(p) = (v))
 #define SQ_SPREAD(p) (*(p))

@@ -1,5 +1,7 @@
 /* Square blocks transposed in registers. They serve the rows of both x86 levels: wider registers gain nothing here. */
-enum { SQ_BLOCK_1 = 16, SQ_BLOCK_4 = 8 };
+enum { SQ_BLOCK_1 = 16 };
+
+#include "block4.h"
 
 /* 16 x 16 bytes. Interleaving row i with row i + 8, four times over, is a transposition: each pass moves one bit of the
  * row number into the column number.
@@ -20,31 +22,6 @@ static void sq_block_1(const uint8_t* x, long long x_pitch, uint8_t* y, long lon
 static void sq_pair_1(const uint8_t* x, long long x_pitch, uint8_t* y, long long y_pitch) {
     sq_block_1(x, x_pitch, y, y_pitch);
     sq_block_1(x + 16 * x_pitch, x_pitch, y + 16, y_pitch);
-}
-
-/* 8 rows of four elements of 4 bytes to four columns: rows i and i + 4 share a register, each half is a 4 x 4 block. */
-SQ_INLINE void sq_half_4(const uint32_t* x, long long x_pitch, __m256i y[4]) {
-    __m256i r[4];
-    for (int i = 0; i < 4; i++) {
-        const __m128i upper = _mm_loadu_si128((const __m128i*)(x + i * x_pitch));
-        const __m128i lower = _mm_loadu_si128((const __m128i*)(x + (i + 4) * x_pitch));
-        r[i] = _mm256_inserti128_si256(_mm256_castsi128_si256(upper), lower, 1);
-    }
-    const __m256i even_lo = _mm256_unpacklo_epi32(r[0], r[2]), even_hi = _mm256_unpackhi_epi32(r[0], r[2]);
-    const __m256i odd_lo = _mm256_unpacklo_epi32(r[1], r[3]), odd_hi = _mm256_unpackhi_epi32(r[1], r[3]);
-    y[0] = _mm256_unpacklo_epi32(even_lo, odd_lo);
-    y[1] = _mm256_unpackhi_epi32(even_lo, odd_lo);
-    y[2] = _mm256_unpacklo_epi32(even_hi, odd_hi);
-    y[3] = _mm256_unpackhi_epi32(even_hi, odd_hi);
-}
-
-/* 8 x 8 elements of 4 bytes. */
-static void sq_block_4(const uint32_t* x, long long x_pitch, uint32_t* y, long long y_pitch) {
-    for (int c = 0; c < 8; c += 4) {
-        __m256i column[4];
-        sq_half_4(x + c, x_pitch, column);
-        for (int i = 0; i < 4; i++) _mm256_storeu_si256((__m256i*)(y + (c + i) * y_pitch), column[i]);
-    }
 }
 
 /* 16 x 8: both halves of a line of y are stored together. */

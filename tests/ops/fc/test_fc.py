@@ -146,6 +146,14 @@ def test_float():
     np.testing.assert_array_equal(flat, run("FC", {"X": x[:, 0], "W": FLOAT_W, "B": B}))
 
 
+def test_outputs_larger_than_caches():
+    """32 MB and up are stored past the caches: whole vectors, columns left over, and rows of an odd length."""
+    x = RNG.standard_normal((2049, 1)).astype(np.float32)
+    for n in (4096, 4112, 4129):
+        w, bias = RNG.standard_normal((n, 1)).astype(np.float32), RNG.standard_normal(n).astype(np.float32)
+        np.testing.assert_array_equal(run("FC", {"X": x, "W": w, "B": bias}), x * w.T + bias)
+
+
 def test_mobile():
     bias = Int8(RNG.integers(-5000, 5000, N).astype(np.int32), np.float32(1), 0)
     got = run("Int8FC", {"X": X, "W": W, "B": bias}, Y_scale=0.5, Y_zero_point=90)
