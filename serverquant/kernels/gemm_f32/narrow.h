@@ -1,7 +1,7 @@
 /* Few outputs for many rows, as a net's last score: vectors hold rows of A, turned in registers, instead of columns of B.
  * The chains are those of the tile. Serves both x86 levels: memory, not the width of a vector, is the limit.
  */
-#include "../transpose/block4.h"
+#include "../transpose/turn4.h"
 
 #define SQ_UNROLLED _Pragma("GCC unroll 4")
 enum { SQ_NARROW_LINE = 16 /* columns of A, in one line of the cache */ };

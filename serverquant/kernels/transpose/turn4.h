@@ -1,8 +1,6 @@
-/* Square blocks of 4-byte elements transposed in AVX2 registers. */
-#ifndef SERVERQUANT_BLOCK4_H
-#define SERVERQUANT_BLOCK4_H
-
-enum { SQ_BLOCK_4 = 8 };
+/* 4-byte elements transposed in AVX2 registers. */
+#ifndef SERVERQUANT_TURN4_H
+#define SERVERQUANT_TURN4_H
 
 /* 8 rows of four elements of 4 bytes to four columns: rows i and i + 4 share a register, each half is a 4 x 4 block. */
 SQ_INLINE void sq_half_4(const uint32_t* x, long long x_pitch, __m256i y[4]) {
@@ -18,15 +16,6 @@ SQ_INLINE void sq_half_4(const uint32_t* x, long long x_pitch, __m256i y[4]) {
     y[1] = _mm256_unpackhi_epi32(even_lo, odd_lo);
     y[2] = _mm256_unpacklo_epi32(even_hi, odd_hi);
     y[3] = _mm256_unpackhi_epi32(even_hi, odd_hi);
-}
-
-/* 8 x 8 elements of 4 bytes. */
-static void sq_block_4(const uint32_t* x, long long x_pitch, uint32_t* y, long long y_pitch) {
-    for (int c = 0; c < 8; c += 4) {
-        __m256i column[4];
-        sq_half_4(x + c, x_pitch, column);
-        for (int i = 0; i < 4; i++) _mm256_storeu_si256((__m256i*)(y + (c + i) * y_pitch), column[i]);
-    }
 }
 
 #endif
