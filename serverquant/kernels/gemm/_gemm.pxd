@@ -27,6 +27,7 @@ cdef extern from "../kernels/gemm/gemm.h" nogil:
     ctypedef struct sq_packed:
         const int8_t* data
         const int32_t* zero_points
+        int32_t uniform
         const sq_extra* extras
         const int32_t* extra_begin
         const int8_t* extra_data

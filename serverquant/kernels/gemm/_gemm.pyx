@@ -140,6 +140,7 @@ cdef object describe_weights(PackedWeight packed, weights, int groups, int taps,
     packed.column_sums = weights.sum(axis=1, dtype=np.int32)
     packed.zero_points = zero_points
     packed.has_zero_points = bool(zero_points.any())
+    packed.raw.uniform = packed.has_zero_points and zero_points.min() == zero_points.max()
     packed.raw.zero_points = <const int32_t*><size_t>zero_points.ctypes.data if packed.has_zero_points else NULL
     return weights
 

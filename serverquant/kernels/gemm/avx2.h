@@ -208,17 +208,19 @@ SQ_INLINE void v256_subtract_row_sums(const sq_tile* t, const int mr, const int 
 
 SQ_INLINE void v256_tile(const sq_tile* t, const int mr, const int nv, const int depth) {
     __m256i acc[4][2];
+    const int uniform = t->row_sums && !t->zero_points;
 #pragma GCC unroll 2
     for (int j = 0; j < nv; j++) {
         const __m256i bias = _mm256_maskload_epi32(t->ep->bias + t->column + 8 * j, v256_mask(t, 8 * j));
 #pragma GCC unroll 4
-        for (int i = 0; i < mr; i++) acc[i][j] = bias;
+        for (int i = 0; i < mr; i++)
+            acc[i][j] = uniform ? _mm256_sub_epi32(bias, _mm256_set1_epi32(t->row_sums[i])) : bias;
     }
     if (depth == 0)
         v256_multiply_wide(t, mr, nv, acc);
     else
         v256_multiply(t, mr, nv, depth, acc);
-    if (t->row_sums) v256_subtract_row_sums(t, mr, nv, acc);
+    if (t->zero_points) v256_subtract_row_sums(t, mr, nv, acc);
     if (t->ep->kind == SQ_REQUANT_F32) {
         v256_requantize(t, mr, nv, 0, acc);
     } else if (t->ep->kind == SQ_REQUANT_Q31) {

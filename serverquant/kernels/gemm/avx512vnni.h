@@ -116,14 +116,16 @@ SQ_INLINE void v512_subtract_row_sums(const sq_tile* t, const int mr, const int 
 
 SQ_INLINE void v512_tile(const sq_tile* t, const int mr, const int nv) {
     __m512i acc[8][4];
+    const int uniform = t->row_sums && !t->zero_points;
 #pragma GCC unroll 4
     for (int j = 0; j < nv; j++) {
         const __m512i bias = _mm512_maskz_loadu_epi32(v512_mask(t, 16 * j), t->ep->bias + t->column + 16 * j);
 #pragma GCC unroll 8
-        for (int i = 0; i < mr; i++) acc[i][j] = bias;
+        for (int i = 0; i < mr; i++)
+            acc[i][j] = uniform ? _mm512_sub_epi32(bias, _mm512_set1_epi32(t->row_sums[i])) : bias;
     }
     v512_multiply(t, mr, nv, acc);
-    if (t->row_sums) v512_subtract_row_sums(t, mr, nv, acc);
+    if (t->zero_points) v512_subtract_row_sums(t, mr, nv, acc);
     if (t->ep->kind == SQ_REQUANT_F32) {
         v512_requantize(t, mr, nv, 0, acc);
     } else if (t->ep->kind == SQ_REQUANT_Q31) {
@@ -160,23 +162,6 @@ static void sq_gemm_u8s8s32_6x64c4_avx512vnni(const sq_tile* t) {
     tiles[(t->n - 1) / 16][t->m - 1](t);
 }
 
-static void sq_gemm_u8s8s32_6x64c4_avx512vnni_sum_rows(const uint8_t* const* a, int64_t a_stride, int64_t a_offset,
-                                                       int32_t taps, int32_t kc, int32_t m, int32_t* sums) {
-    const __m512i ones = _mm512_set1_epi8(1);
-    const __mmask64 tail = (~(__mmask64)0) >> (64 - (kc & 63)) % 64;
-    for (int32_t i = 0; i < m; i++) {
-        __m512i sum = _mm512_setzero_si512();
-        for (int32_t tap = 0; tap < taps; tap++) {
-            const uint8_t* row = a[tap * a_stride + i] + a_offset;
-            int32_t k = 0;
-            for (; k <= kc - 64; k += 64)
-                sum = _mm512_dpbusd_epi32(sum, _mm512_loadu_si512((const void*)(row + k)), ones);
-            if (k < kc) sum = _mm512_dpbusd_epi32(sum, _mm512_maskz_loadu_epi8(tail, (const void*)(row + k)), ones);
-        }
-        sums[i] = _mm512_reduce_add_epi32(sum);
-    }
-}
-
 /* Sums of the four lanes' worth of each vector: [a, b, c, d]. */
 SQ_INLINE __m128i v512_quarter(__m512i a, __m512i b, __m512i c, __m512i d) {
     const __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
@@ -184,6 +169,37 @@ SQ_INLINE __m128i v512_quarter(__m512i a, __m512i b, __m512i c, __m512i d) {
     const __m512i all = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
     const __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1));
     return _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+}
+
+/* Sums of rows i .. i + count, count <= 4. */
+SQ_INLINE __m128i v512_sum_rows(const uint8_t* const* a, int64_t a_stride, int64_t a_offset, int32_t taps, int32_t kc,
+                                int32_t i, const int count) {
+    const __m512i ones = _mm512_set1_epi8(1);
+    const __mmask64 tail = (~(__mmask64)0) >> (64 - (kc & 63)) % 64;
+    __m512i sum[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
+    for (int32_t tap = 0; tap < taps; tap++) {
+        const uint8_t* row[4];
+        int32_t k = 0;
+#pragma GCC unroll 4
+        for (int r = 0; r < count; r++) row[r] = a[tap * a_stride + i + r] + a_offset;
+        for (; k <= kc - 64; k += 64)
+#pragma GCC unroll 4
+            for (int r = 0; r < count; r++)
+                sum[r] = _mm512_dpbusd_epi32(sum[r], _mm512_loadu_si512((const void*)(row[r] + k)), ones);
+        if (k == kc) continue;
+#pragma GCC unroll 4
+        for (int r = 0; r < count; r++)
+            sum[r] = _mm512_dpbusd_epi32(sum[r], _mm512_maskz_loadu_epi8(tail, (const void*)(row[r] + k)), ones);
+    }
+    return v512_quarter(sum[0], sum[1], sum[2], sum[3]);
+}
+
+static void sq_gemm_u8s8s32_6x64c4_avx512vnni_sum_rows(const uint8_t* const* a, int64_t a_stride, int64_t a_offset,
+                                                       int32_t taps, int32_t kc, int32_t m, int32_t* sums) {
+    int32_t i = 0;
+    for (; i <= m - 4; i += 4)
+        _mm_storeu_si128((__m128i*)(void*)(sums + i), v512_sum_rows(a, a_stride, a_offset, taps, kc, i, 4));
+    for (; i < m; i++) sums[i] = _mm_cvtsi128_si32(v512_sum_rows(a, a_stride, a_offset, taps, kc, i, 1));
 }
 
 SQ_INLINE __m512i v512_join(const __m128i q[4]) {

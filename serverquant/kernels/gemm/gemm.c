@@ -120,7 +120,7 @@ static void run_group(const sq_gemm_job* job, const sq_gemm_row* row, sq_tile* t
         t->w = w->data + g * w->group_bytes + p * panel_bytes;
         t->n = left < row->nr ? left : row->nr;
         t->column = (int64_t)g * w->n + p * row->nr;
-        t->zero_points = w->zero_points ? w->zero_points + t->column : NULL;
+        t->zero_points = w->zero_points && !w->uniform ? w->zero_points + t->column : NULL;
         run_panel(job, row, t, m0, rows);
     }
 }
@@ -197,6 +197,7 @@ void sq_gemm_block(const sq_gemm_job* job, int64_t m0, int64_t m1, int64_t p0, i
             t.a_offset = job->source->copies ? 0 : (int64_t)g * w->kc;
             if (w->zero_points) {
                 row->sum_rows(rows, count, t.a_offset, w->taps, w->kc, (int32_t)count, sums);
+                for (int64_t i = 0; w->uniform && i < count; i++) sums[i] = sq_wrap_mul(sums[i], w->zero_points[0]);
                 t.row_sums = sums;
             }
             run_group(job, row, &t, g, (int32_t)(p - (int64_t)g * panels), (int32_t)(end - (int64_t)g * panels), m,

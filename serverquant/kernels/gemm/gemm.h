@@ -57,6 +57,7 @@ typedef struct sq_packed {
     /* [groups][panels][kc groups of kr][panel width][kr]; at depth 0 int16 with a kr of 2 */
     const int8_t* data;
     const int32_t* zero_points;    /* groups * n entries; NULL: all are 0, and no row sums are needed */
+    int32_t uniform;               /* 1: all zero points are the same */
     const sq_extra* extras;        /* sorted by list, then by k; NULL: none */
     const int32_t* extra_begin;    /* list (panel * nr/lanes + vector of the panel) -> first extra; one more at the end */
     const int8_t* extra_data;
@@ -75,7 +76,7 @@ typedef struct sq_tile {
     int64_t a_step;                /* not 0: only row 0 has pointers, row i lies i * a_step bytes behind it */
     const int8_t* w;               /* the panel */
     const int32_t* row_sums;       /* m entries; NULL: the weights' zero points are 0 */
-    const int32_t* zero_points;    /* n entries */
+    const int32_t* zero_points;    /* n entries; NULL: row_sums are times the one that there is */
     const sq_packed* packed;
     const sq_epilogue* ep;
     void* c;                       /* first element of the tile */

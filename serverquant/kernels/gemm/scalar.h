@@ -16,7 +16,8 @@ static void sq_gemm_u8s8s32_2x16c1_scalar(const sq_tile* t) {
         }
         for (int32_t j = 0; j < t->n; j++) {
             int32_t start = t->ep->bias[t->column + j];
-            if (t->row_sums) start = sq_wrap_add(start, sq_wrap_mul(t->row_sums[i], -t->zero_points[j]));
+            if (t->row_sums)
+                start = sq_wrap_add(start, sq_wrap_mul(t->row_sums[i], t->zero_points ? -t->zero_points[j] : -1));
             acc[i * 16 + j] = sq_wrap_add(acc[i * 16 + j], start);
         }
     }

@@ -106,8 +106,9 @@ SQ_INLINE void TH_NAME(tile)(const sq_tile* t, const int mr, const int n, const 
     const TH_V bias = TH_TAKE(TH_FIRST(t->ep->bias + t->column, n), column);
     TH_V acc = TH_OP(add_epi32)(TH_NAME(sums)(t, mr, n, whole, stepped), bias);
     if (t->row_sums) {
-        const TH_V sums = TH_TAKE(TH_FIRST(t->row_sums, t->m), row), zeros = TH_TAKE(TH_FIRST(t->zero_points, n), column);
-        acc = TH_OP(sub_epi32)(acc, TH_OP(mullo_epi32)(sums, zeros));
+        TH_V sums = TH_TAKE(TH_FIRST(t->row_sums, t->m), row);
+        if (t->zero_points) sums = TH_OP(mullo_epi32)(sums, TH_TAKE(TH_FIRST(t->zero_points, n), column));
+        acc = TH_OP(sub_epi32)(acc, sums);
     }
     if (t->ep->kind == SQ_REQUANT_F32 || t->ep->kind == SQ_REQUANT_Q31) {
         TH_NAME(store)(t, TH_BYTES(TH_NAME(requantize)(t, acc, column, n)), n);
