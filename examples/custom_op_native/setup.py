@@ -8,5 +8,7 @@ setup(
     name="leaky-sum",
     version="1.0",
     py_modules=["use"],
-    ext_modules=[Extension("leaky_sum", ["leaky_sum.c"], include_dirs=[serverquant.get_include()])],
+    ext_modules=[
+        Extension("leaky_sum", ["leaky_sum.c"], include_dirs=[serverquant.get_include()], libraries=["m"])
+    ],
 )

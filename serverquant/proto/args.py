@@ -67,6 +67,10 @@ class Arguments:
     def __repr__(self) -> str:
         return f"Arguments({', '.join(self._args)})"
 
+    def changed(self, op: OperatorDef) -> Arguments:
+        """The reader of an operator that differs from this one's in small arguments: the payloads are the same."""
+        return Arguments(op, self._payloads)
+
     def names(self) -> tuple[str, ...]:
         """The names, in the order of the operator's arguments."""
         return tuple(self._args)

@@ -213,9 +213,11 @@ class NativeOperator(Operator):
         return self.native.step(self)
 
 
-def register_native(capsule, replace: bool = False) -> str:
+def register_native(capsule, replace: bool = False, int8: str = "") -> str:
     """Register the operator of a PyCapsule that holds an `sq_op` (see op_api.h); returns its type.
 
+    int8: the type that computes the same on Int8 tensors, registered in any way; `serverquant.quantize` puts it in this
+    one's place (see `Schema`).
     Raises MachineError where the package was compiled against another SQ_OP_ABI, NetError for a type that is taken
     (unless `replace`) or a structure without what it needs.
     """
@@ -246,6 +248,7 @@ def register_native(capsule, replace: bool = False) -> str:
         args=None,
         shape=same_as_first,
         effects=False,
+        int8=int8,
         doc=op.doc.decode() if op.doc != NULL else "",
     )(made)
     return name

@@ -6,6 +6,8 @@
     profile.save("trace.json")      # for chrome://tracing or ui.perfetto.dev
 
 A net that is watched runs by another method, which takes native timestamps; one that is not pays nothing.
+
+`on_creation` is for those who watch all nets of a process.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import contextlib
 import json
 import os
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -55,7 +57,10 @@ class Run:
 
 
 class Observer(Protocol):
-    """What `attach` takes: told of every run once it is over. parts: (plan, its stamps), see Plan.run_stamped."""
+    """What `attach` takes: told of every run once it is over. parts: (plan, its stamps), see Plan.run_stamped.
+
+    With a method `closed(net)` it is told too when the net's workspace forgets the net.
+    """
 
     def ran(self, net: Any, begin: int, end: int, parts: list[tuple[Plan, Any]]) -> None: ...
 
@@ -67,6 +72,11 @@ class Watcher(Observer, Protocol):
     def wrote(self, operator: Operator, blobs: list[Blob]) -> None:
         """blobs: the operator's outputs, in order. In a planned net their memory is soon used again, and they have the
         names of places: `operator.outputs` has those of the net. An exception ends the run."""
+
+
+# Called with every net that a workspace creates by name or to run it once, before its first run. Single operators, nets
+# inside operators and the nets of a Predictor are none of these.
+on_creation: list[Callable[[Any], None]] = []
 
 
 class Profile:

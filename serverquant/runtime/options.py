@@ -14,7 +14,7 @@ class DnnlowpFlags:
     """Caffe2's flags of engine DNNLOWP, by their names; `GlobalInit(["", "--NAME=VALUE"])` sets them too.
 
     The first group stands in for arguments of (nearly) those names where a net does not give them, and is read when a
-    net is created. docs/options.md says what each does, and why the second group does nothing.
+    net is created. docs/options.md says what each does, and why operators read none of the second group.
     """
 
     caffe2_dnnlowp_activation_quantization_precision: int = 8

@@ -63,9 +63,15 @@ def register(*types: str, engine: str = "", replace: bool = False, **rules: Any)
                     f'operator {name}{with_engine(engine)} is registered already, in {where(found)}; '
                     "replace=True takes its place"
                 )
+            declared = rules.get("int8", "")
             if name not in _schemas or (replace and rules):
                 free = {"inputs": (0, MANY), "outputs": (0, MANY), "inplace": "any", "args": None, "effects": None}
                 _schemas[name] = Schema(name, **{**free, **rules})
+            elif declared and declared != _schemas[name].int8:
+                raise NetError(
+                    f"operator {name} has a schema, and so an int8 form or none: {declared} cannot become that of one "
+                    "of its engines; replace=True takes its place"
+                )
             _classes[name, engine] = cls
         return target
 

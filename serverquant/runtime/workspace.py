@@ -10,6 +10,7 @@ from serverquant.blobs.store import BlobStore, closest
 from serverquant.proto.wire import NetFile, read_net
 from serverquant.runtime.nets import make_net
 from serverquant.runtime.nets.simple import SimpleNet
+from serverquant.runtime.observe import on_creation
 from serverquant.runtime.options import options
 
 
@@ -45,9 +46,17 @@ class Workspace(BlobStore):
         name = file.net.name
         if name in self.nets and not overwrite:
             raise NetError(f'there is a net "{name}" already; overwrite=True takes its place')
-        net = self.bind(file)
+        net = self._announced(self.bind(file))
+        self.delete_net(name)
         self.nets[name] = net
         return net
+
+    def delete_net(self, name: str) -> bool:
+        """Forget a net; False when there is none."""
+        net = self.nets.pop(name, None)
+        if net is not None:
+            net.close()
+        return net is not None
 
     def bind(self, file: NetFile, fix_defects: bool | None = None) -> SimpleNet:
         """A net on this workspace's blobs that is not kept by name. `fix_defects` outranks options.caffe2_defects."""
@@ -61,9 +70,20 @@ class Workspace(BlobStore):
 
     def run_once(self, source: Any) -> None:
         """Create, run and forget a net."""
-        self.bind(read_net(source)).run()
+        net = self._announced(self.bind(read_net(source)))
+        try:
+            net.run()
+        finally:
+            net.close()
 
     def reset(self) -> None:
         """Forget all nets and blobs."""
-        self.nets.clear()
+        for name in list(self.nets):
+            self.delete_net(name)
         self.clear()
+
+    @staticmethod
+    def _announced(net: SimpleNet) -> SimpleNet:
+        for tell in on_creation:
+            tell(net)
+        return net

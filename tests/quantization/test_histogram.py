@@ -11,7 +11,8 @@ from serverquant._base import _isa, _threads
 from serverquant._base.errors import ParseError, QuantizationError
 from serverquant.qparams import KINDS, choose_from_histogram, choose_weight
 from serverquant.qparams.histogram import Histogram
-from serverquant.quantization.caffe2_files import DynamicHistogram, Line, read, write
+from serverquant.quantization.caffe2_files import Line, read, write
+from serverquant.quantization.dynamic_histogram import LARGEST, DynamicHistogram
 from serverquant.quantization.histogram import MAX_BINS, AlignedHistogram
 from serverquant.quantization.statistics import Statistics, fingerprint
 
@@ -227,15 +228,51 @@ def test_dynamic_histogram_in_one_range():
     assert np.abs(final.counts - Histogram.of(values, 64, final.lo, final.hi).counts).max() <= 2
 
 
+# What Caffe2 1.8.1 counts: seed, values of a batch, how much wider each is than the one before, lo, hi, counts.
+GROWING = [
+    (1, 50, 3.0, -65.74061584472656, 68.2647933959961, [1, 1, 1, 1, 2, 3, 15, 94, 52, 15, 5, 5, 1, 0, 3, 1]),
+    (2, 7, -2.0, -4.584415912628174, 9.500898361206055, [3, 4, 8, 7, 2, 2, 0, 2]),
+    (3, 1, 5.0, -232.93658447265625, 2.4124367237091064, [1, 0, 0, 3]),
+    (4, 300, 1.3, -5.063887119293213, 6.885481834411621, [10, 24, 66, 156, 292, 335, 186, 95, 22, 9, 1, 4]),
+]
+
+
+@pytest.mark.parametrize(("seed", "size", "factor", "lo", "hi", "counts"), GROWING)
+def test_dynamic_histogram_grows_as_caffe2s(seed, size, factor, lo, hi, counts):
+    random, h = np.random.RandomState(seed), DynamicHistogram(len(counts))
+    for k in range(4):
+        h.add((random.randn(size) * factor**k).astype(f32))
+    final = h.finish()
+    assert (float(final.lo), float(final.hi), final.counts.tolist()) == (lo, hi, counts)
+
+
 def test_dynamic_histogram_grows_by_multiples():
     h = DynamicHistogram(4)
     h.add(f32([0, 1]))
-    h.add(f32([-1.5, 2.5]))  # below to -2, then above by 3 to 4
-    assert [(p.lo, p.hi) for p in h._parts] == [(0, 1), (-2, 4)]
+    h.add(f32([-1.5, 2.5]))
+    assert (h._fine.lo, h._fine.hi) == (-2, 4)  # below to -2, then above by 3
     assert h.finish().counts.tolist() == [1, 1, 1, 1]
-    constant = DynamicHistogram(4)
-    constant.add(f32([7, 7]))
-    assert constant.finish().counts.tolist() == [2, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("parts", "counts"), [([[7, 7]], [2, 0, 0, 0]), ([[7, 7], [7.5]], [2, 0, 0, 1]), ([[7], [-3], [20]], [1, 1, 0, 1])]
+)
+def test_dynamic_histogram_of_equal_values(parts, counts):
+    h = DynamicHistogram(4)
+    for part in parts:
+        h.add(f32(part))
+    assert h.finish().counts.tolist() == counts
+
+
+def test_dynamic_histogram_of_nothing_and_of_what_is_not_finite():
+    h = DynamicHistogram(4)
+    h.add(np.zeros((0, 3), f32))
+    empty = h.finish()
+    assert (empty.lo, empty.hi, empty.counts.tolist()) == (LARGEST, -LARGEST, [0] * 4)
+    h.add(f32([1, np.nan, 3]))
+    assert (h.lo, h.hi, h.finish().counts.tolist()) == (1, 3, [2, 0, 0, 1])
+    h.add(f32([-np.inf]))
+    assert (h.lo, h.hi, h.finish().counts.sum()) == (-LARGEST, 3, 4)
 
 
 def test_observer_files(tmp_path):

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 import serverquant
-from serverquant import core
+from serverquant import core, workspace
+from serverquant._base.errors import ArgumentError, DTypeError, NetError
 from serverquant.proto import NetDef
 from serverquant.proto.wire import read_net
-from serverquant.runtime import _dag
+from serverquant.runtime import _dag, observe
 from serverquant.runtime.workspace import Workspace
 
 CASE = cases.case("digits24_int8_fixed")
@@ -201,3 +202,85 @@ def test_watching_gives_back_another_way_to_run():
         made.run()
     assert len(profile.runs) == 1
     assert made.run is checked
+
+
+class Told:
+    """An observer that notes what it is told."""
+
+    def __init__(self):
+        self.notes: list[str] = []
+
+    def ran(self, net, begin, end, parts):
+        self.notes.append(f"{net.name} ran")
+
+    def closed(self, net):
+        self.notes.append(f"{net.name} closed")
+
+
+@pytest.fixture
+def told_of_all():
+    """What adds to those who are told of every net that is created, for the length of a test."""
+    yield observe.on_creation.append
+    observe.on_creation.clear()
+
+
+def relu(name: str, kind: str = "") -> NetDef:
+    return NetDef(name=name, type=kind, op=[core.CreateOperator("Relu", ["x"], ["y"])])
+
+
+def test_all_nets_of_a_process(told_of_all):
+    """Those that a workspace keeps or runs once, until it forgets them."""
+    space, told = Workspace(), Told()
+    space.create("x").feed(np.float32([-1, 2]))
+    space.create_net(relu("before"))
+    told_of_all(lambda net: net.attach(told))
+    space.create_net(relu("kept"))
+    for name in ("before", "kept"):
+        space.net(name).run()
+    space.run_once(relu("once"))
+    workspace.run_in(space, core.CreateOperator("Relu", ["x"], ["y"]))
+    space.bind(read_net(relu("bound"))).run()
+    assert told.notes == ["kept ran", "once ran", "once closed"]
+    space.create_net(relu("kept"), overwrite=True)
+    assert [space.delete_net("kept") for _ in range(2)] == [True, False]
+    space.create_net(relu("last"))
+    space.reset()
+    assert told.notes[3:] == ["kept closed", "kept closed", "last closed"]
+
+
+def test_a_net_is_closed_when_its_run_fails(told_of_all):
+    space, told = Workspace(), Told()
+    told_of_all(lambda net: net.attach(told))
+    space.create("x").feed(np.array([1], np.int32))
+    with pytest.raises(DTypeError):
+        space.run_once(relu("once"))
+    assert told.notes == ["once closed"]
+
+
+@pytest.mark.parametrize("kind", ["simple", "dag"])
+def test_operators_made_anew(kind):
+    space, told = Workspace(), Told()
+    space.create("x").feed(np.float32([-1, 2]))
+    net = NetDef(name="net", type=kind)
+    net.op.append(core.CreateOperator("LeakyRelu", ["x"], ["y"], alpha=0.5))
+    net.op.append(core.CreateOperator("Relu", ["y"], ["z"]))
+    made = space.create_net(net)
+    made.attach(told)
+    made.run()
+    made.redefine({0: core.CreateOperator("LeakyRelu", ["x"], ["y"], alpha=0.25)})
+    made.run()
+    assert space.fetch("y").tolist() == [-0.25, 2]
+    assert made.proto.op[0].arg[0].f == 0.25
+    assert told.notes == ["net ran"] * 2
+    with pytest.raises(ArgumentError, match=r'LeakyRelu \(op 0 of net "net"\)'):
+        made.redefine({0: core.CreateOperator("LeakyRelu", ["x"], ["y"], alpha="much")})
+    made.run()
+    assert space.fetch("y").tolist() == [-0.25, 2]
+
+
+def test_operators_of_a_planned_net_stay():
+    space = Workspace()
+    space.create("x").feed(np.float32([-1, 2]))
+    net = space.create_net(relu("net", "planned"))
+    with pytest.raises(NetError, match='net "net" is planned'):
+        net.redefine({0: core.CreateOperator("Relu", ["x"], ["y"])})

@@ -45,9 +45,13 @@ def _unpack_conv(dims: tuple[int, ...], group: int, nhwc: bool, options: Options
 
 
 def _unpack_fc(dims: tuple[int, ...], options: Options, weight: LayerWeight) -> np.ndarray:
+    return _values(signed_matrix(weight), options).reshape(dims)
+
+
+def signed_matrix(weight: LayerWeight) -> np.ndarray:
+    """int8 [columns, k] of a fully connected layer."""
     n, k = weight.packed.shape
-    signed = _columns(lambda ks: gemm(_one_hot(ks, k), weight.packed, _sums(n)), k, weight)
-    return _values(signed, options).reshape(dims)
+    return _columns(lambda ks: gemm(_one_hot(ks, k), weight.packed, _sums(n)), k, weight)
 
 
 def _one_hot(ks: np.ndarray, k: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from serverquant._base.errors import OperatorError
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import OBJECT, Spec
-from serverquant.kernels.gemm_f32._gemm_f32 import PackedWeightF32, pack
+from serverquant.kernels.gemm_f32._gemm_f32 import PackedWeightF32, pack, unpack
 from serverquant.ops.fc import _fc
 from serverquant.ops.fc.schema import TURNED, weight_matrix
 from serverquant.runtime._plan import PythonStep, Step
@@ -30,6 +30,11 @@ class PackedHalf:
     @property
     def nbytes(self) -> int:
         return int(self.weight.nbytes)
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """The weights as they were packed: float32 [n, k]."""
+        return unpack(self.weight, self.dims, pack)
 
     def __repr__(self) -> str:
         return f"<weights {self.dims[0]}x{self.dims[1]} of half precision packed for FbFCPacked>"

@@ -7,9 +7,11 @@ free place of the best size; or a new one. Places are found at the first plan, b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from serverquant._base.errors import NetError
 from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import INT8, TENSOR, Spec
@@ -60,6 +62,9 @@ class PlannedNet(SimpleNet):
         self._bind_kept(made)
         self.operators = [node.operator for node in self.nodes]
         self._places = Places(self.nodes, self._is_behind)
+
+    def redefine(self, messages: Mapping[int, Any]) -> None:
+        raise NetError(f'net "{self.name}" is planned, so its operators cannot be changed any more')
 
     def _is_behind(self, first: int, then: int) -> bool:
         return first < then

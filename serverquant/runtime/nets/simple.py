@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from serverquant._base.errors import MissingBlobError, NetError, ServerquantError, placed
@@ -136,6 +137,21 @@ class SimpleNet:
             outputs = () if definition.inputs else definition.outputs
             raise placed(error, definition.place, outputs=outputs) from error.__cause__
 
+    def redefine(self, messages: Mapping[int, Any]) -> None:
+        """Make operators anew, by their index, from OperatorDefs that differ from theirs in small arguments alone. They
+        begin as in a new net. Nothing has changed when one cannot be made."""
+        made = {}
+        for index, message in messages.items():
+            before = self.operators[index].definition
+            made[index] = self._create(replace(before, arguments=before.arguments.changed(message), message=message))
+        with self._lock:
+            for index, operator in made.items():
+                self.operators[index] = operator
+                self.proto.op[index].CopyFrom(operator.definition.message)
+                operator.attach()
+            self._caches.clear()
+            self._first = self._plans_of(self._order())
+
     # ---- plans ----------------------------------------------------------------------------------------------------
 
     def _order(self) -> Sequence[int]:
@@ -183,6 +199,12 @@ class SimpleNet:
                 del self.__dict__["run"]
                 if self._unwatched is not None:
                     self.__dict__["run"] = self._unwatched
+
+    def close(self) -> None:
+        """Tell the observers that the workspace has forgotten the net."""
+        for observer in list(self._observers):
+            if hasattr(observer, "closed"):
+                observer.closed(self)
 
     def _run_observed(self) -> None:
         parts = []
