@@ -91,6 +91,11 @@ def extensions() -> list[Extension]:
     return found
 
 
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def cython_modules() -> list[Extension]:
     shared = Extension(
         "serverquant._cyutility", ["serverquant/_cyutility.c"], extra_compile_args=CFLAGS, extra_link_args=LDFLAGS
@@ -98,7 +103,7 @@ def cython_modules() -> list[Extension]:
     return cythonize(
         [*extensions(), shared],
         compiler_directives=DIRECTIVES,
-        nthreads=2,
+        nthreads=cores(),
         shared_utility_qualified_name="serverquant._cyutility",
         compile_time_env=None,
         show_all_warnings=False,
@@ -110,8 +115,7 @@ class ParallelBuild(build_ext):
 
     def finalize_options(self) -> None:
         super().finalize_options()
-        if hasattr(os, "sched_getaffinity"):
-            self.parallel: int | None = self.parallel or len(os.sched_getaffinity(0))
+        self.parallel: int | None = self.parallel or cores()
 
 
 def write_operator_index() -> None:
