@@ -1,6 +1,6 @@
 """Trains the small nets on which quantization is judged, and writes them as NetDefs.
 
-    python nets/train_digits.py [--seeds 10] [--only depthwise residual mlp] [--ship]
+    python nets/train_digits.py [--seeds 10] [--only depthwise clipped residual mlp] [--ship]
 
 Needs torch (any recent one, its CPU build is enough) and serverquant. Trained on `digits24/train.npz`; the net of a
 seed goes to `build/nets/digits_NAME/SEED`, and with `--ship` one of each kind to `nets/digits_NAME`; of the depthwise
@@ -10,6 +10,7 @@ it: folding it is the quantizer's work.
     depthwise   MobileNet's blocks: depthwise 3x3, pointwise, each with batch norm and Relu. The scales of the batch
                 norms start log-normal, so that folding gives channels of very uneven ranges, as long training does in
                 large nets
+    clipped     the same with Clip 0..6 (Relu6) instead of Relu, as MobileNetV2 has it
     residual    basic blocks with a shortcut, ResNet's
     mlp         three FCs
 """
@@ -68,6 +69,8 @@ class Writer:
             return self.add("FC", [x, self.weight(module.weight), self.weight(module.bias)])
         if isinstance(module, nn.ReLU):
             return self.add("Relu", [x])
+        if isinstance(module, nn.ReLU6):
+            return self.add("Clip", [x], min=0.0, max=6.0)
         if isinstance(module, nn.AdaptiveAvgPool2d):
             return self.add("AveragePool", [x], global_pooling=1)
         if isinstance(module, nn.Flatten):
@@ -91,10 +94,10 @@ class Writer:
 
 
 def conv(
-    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, group: int = 1, relu: bool = True
+    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, group: int = 1, then: type[nn.Module] | None = nn.ReLU
 ) -> list[nn.Module]:
     parts = [nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=group, bias=False), nn.BatchNorm2d(outputs)]
-    return [*parts, nn.ReLU()] if relu else parts
+    return [*parts, then()] if then else parts
 
 
 class Block(nn.Module):
@@ -102,9 +105,9 @@ class Block(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int):
         super().__init__()
-        self.main = nn.Sequential(*conv(inputs, outputs, 3, stride), *conv(outputs, outputs, relu=False))
+        self.main = nn.Sequential(*conv(inputs, outputs, 3, stride), *conv(outputs, outputs, then=None))
         same = stride == 1 and inputs == outputs
-        self.shortcut = nn.Sequential(*([] if same else conv(inputs, outputs, 1, stride, relu=False)))
+        self.shortcut = nn.Sequential(*([] if same else conv(inputs, outputs, 1, stride, then=None)))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(self.main(x) + self.shortcut(x))
@@ -114,10 +117,10 @@ def head(channels: int) -> list[nn.Module]:
     return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10)]
 
 
-def depthwise() -> nn.Sequential:
-    parts, channels = conv(1, 16, stride=2), 16
+def depthwise(then: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+    parts, channels = conv(1, 16, stride=2, then=then), 16
     for outputs, stride in ((24, 1), (32, 2), (48, 1), (64, 2), (64, 1)):
-        parts += [*conv(channels, channels, 3, stride, channels), *conv(channels, outputs, 1)]
+        parts += [*conv(channels, channels, 3, stride, channels, then), *conv(channels, outputs, 1, then=then)]
         channels = outputs
     net = nn.Sequential(*parts, *head(channels))
     for module in net.modules():
@@ -125,6 +128,10 @@ def depthwise() -> nn.Sequential:
             nn.init.trunc_normal_(module.weight, 0.0, SPREAD, -2 * SPREAD, 2 * SPREAD)
             module.weight.data.exp_()
     return net
+
+
+def clipped() -> nn.Sequential:
+    return depthwise(nn.ReLU6)
 
 
 def residual() -> nn.Sequential:
@@ -136,7 +143,12 @@ def mlp() -> nn.Sequential:
     return nn.Sequential(nn.Flatten(), *layers)
 
 
-KINDS: dict[str, Callable[[], nn.Sequential]] = {"depthwise": depthwise, "residual": residual, "mlp": mlp}
+KINDS: dict[str, Callable[[], nn.Sequential]] = {
+    "depthwise": depthwise,
+    "clipped": clipped,
+    "residual": residual,
+    "mlp": mlp,
+}
 
 
 def data() -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """Native half of histogram.py: counts the values of a blob on all threads; see count.h."""
 
 from libc.math cimport INFINITY, ldexp
-from libc.stdint cimport INT32_MAX, INT32_MIN, int32_t, int64_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
@@ -13,19 +13,22 @@ cdef extern from "count.h" nogil:
         SQ_COUNT_CHUNK
         SQ_COUNT_TABLES
         SQ_COUNT_PENDING
+    ctypedef struct sq_count_bins:
+        double factor, width
+        int32_t first, bins
+    ctypedef int64_t (*sq_count_scan_fn)(const float*, int64_t, const sq_count_bins*, uint32_t*, void*) noexcept nogil
     ctypedef struct sq_count_job:
         const float* x
         int64_t size, channels, inner
-        double factor, width
-        int32_t first, bins
+        sq_count_bins bins
         uint8_t* state
-        int32_t avx2
+        sq_count_scan_fn scan
     ctypedef struct sq_count_tally:
-        int32_t lo, hi
+        float lo, hi
         int64_t not_finite, pending
         float* maxima
         uint32_t* tables
-    float sq_of_ordered(int32_t ordered)
+    sq_count_scan_fn sq_count_scan_for(int level)
     void sq_count_chunks(const sq_count_job* job, sq_count_tally* t, int64_t begin, int64_t end)
 
 # Of a value, in the elementary operations that teams are sized by.
@@ -55,7 +58,7 @@ cdef class Counting:
         if self.chunks == 0:
             return
         self.job.x, self.job.size, self.job.inner = &x[0], x.shape[0], inner
-        self.job.channels, self.job.avx2 = maxima.shape[0], _isa.level() >= _isa.AVX2
+        self.job.channels, self.job.scan = maxima.shape[0], sq_count_scan_for(_isa.level())
         self.job.state = <uint8_t*>calloc(self.chunks, 1)
         if self.job.state == NULL:
             raise MemoryError
@@ -72,15 +75,15 @@ cdef class Counting:
         cdef int t
         if self.chunks == 0:
             return False
-        self.job.factor, self.job.width = ldexp(1.0, -exponent), ldexp(1.0, exponent)
-        self.job.first, self.job.bins = <int32_t>first, <int32_t>counts.shape[0]
+        self.job.bins.factor, self.job.bins.width = ldexp(1.0, -exponent), ldexp(1.0, exponent)
+        self.job.bins.first, self.job.bins.bins = <int32_t>first, <int32_t>counts.shape[0]
         tallies = <sq_count_tally*>calloc(self.team, sizeof(sq_count_tally))
         if tallies == NULL:
             raise MemoryError
         try:
             for t in range(self.team):
-                tallies[t].lo, tallies[t].hi = INT32_MAX, INT32_MIN
-                tallies[t].tables = <uint32_t*>calloc(SQ_COUNT_TABLES * self.job.bins + 1, sizeof(uint32_t))
+                tallies[t].lo, tallies[t].hi = INFINITY, -INFINITY
+                tallies[t].tables = <uint32_t*>calloc(SQ_COUNT_TABLES * self.job.bins.bins + 1, sizeof(uint32_t))
                 tallies[t].maxima = <float*>calloc(self.job.channels + 1, sizeof(float))
                 if tallies[t].tables == NULL or tallies[t].maxima == NULL:
                     raise MemoryError
@@ -88,8 +91,8 @@ cdef class Counting:
                 count(&self.job, tallies, self.team, self.chunks)
                 for t in range(self.team):
                     gather(&self.job, &tallies[t], tallies, into, &self.maxima[0] if self.job.channels else NULL)
-            if tallies.lo <= tallies.hi:
-                self.lo, self.hi = sq_of_ordered(tallies.lo), sq_of_ordered(tallies.hi)
+            # no negative zero: its place among zeros is chance
+            self.lo, self.hi = min(self.lo, tallies.lo + 0.0), max(self.hi, tallies.hi + 0.0)
             self.not_finite += tallies.not_finite
             return tallies.pending > 0
         finally:
@@ -128,8 +131,8 @@ cdef void gather(
     """Add what one thread found; sums and maxima, so the threads' number changes nothing."""
     cdef const uint32_t* table = t.tables
     cdef int64_t i
-    for i in range(job.bins):
-        counts[i] += <int64_t>table[i] + table[job.bins + i] + table[2 * job.bins + i] + table[3 * job.bins + i]
+    for i in range(job.bins.bins):
+        counts[i] += <int64_t>table[i] + table[job.bins.bins + i] + table[2 * job.bins.bins + i] + table[3 * job.bins.bins + i]
     for i in range(job.channels):
         if t.maxima[i] > maxima[i]:
             maxima[i] = t.maxima[i]
