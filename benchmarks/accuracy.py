@@ -3,7 +3,7 @@
     python benchmarks/accuracy.py [--json] [--only methods ...] [--nets depthwise ...] [--seeds 10] [--images 16]
 
 - methods: ranges of activations by each method, on the trained nets (`nets/train_digits.py`);
-- corrections: the depthwise nets, one scale a tensor, without corrections, with each, with both;
+- corrections: the depthwise nets, of Relu and of Clip, one scale a tensor, without corrections, with each, with both;
 - peers: presets of ours against the peers on the same nets and calibration data, paired by seed: the mean drop of the
   share of right answers, and the mean difference to the best peer with its interval of 95 %;
 - logits: signal to noise at the logits of ResNet-50 and MobileNetV2 with seeded weights (`nets/make_weights.py`).
@@ -35,7 +35,8 @@ from serverquant.quantization.rewrite import simplify
 sys.path.insert(0, str(timing.ROOT / "nets"))
 import cases
 
-KINDS = ("depthwise", "residual", "mlp")
+KINDS = ("depthwise", "clipped", "residual", "mlp")
+UNEVEN = ("depthwise", "clipped")  # whose channels differ much: what corrections are for
 LARGE = ("resnet50_recipe", "mobilenet_v2_recipe")
 METHODS = ("min_max", "p99", "percentile", "l1", "l2", "l2_approx", "kl")
 CALIBRATION = 256
@@ -212,10 +213,11 @@ def methods(report: timing.Report, seeds: int, kinds: list[str]) -> None:
         table(report, f"methods, {kind}", {name: ours(method=name) for name in METHODS}, list(trained(kind, seeds)))
 
 
-def corrections(report: timing.Report, seeds: int, _: list[str]) -> None:
+def corrections(report: timing.Report, seeds: int, kinds: list[str]) -> None:
     rows = {f"equalization {e}, bias {b}": ours(preset="fast", equalization=e, bias=b)
-            for e in ("none", "activations", "cross_layer") for b in ("none", "analytic", "empirical")}
-    table(report, "corrections, depthwise", rows, list(trained("depthwise", seeds)))
+            for e in ("none", "activations", "cross_layer", "through_clip") for b in ("none", "analytic", "empirical")}
+    for kind in (kind for kind in kinds if kind in UNEVEN):
+        table(report, f"corrections, {kind}", rows, list(trained(kind, seeds)))
 
 
 def against_peers(report: timing.Report, seeds: int, kinds: list[str]) -> None:

@@ -4,8 +4,8 @@
 
 Needs torch (any recent one, its CPU build is enough) and serverquant. Trained on `digits24/train.npz`; the net of a
 seed goes to `build/nets/digits_NAME/SEED`, and with `--ship` one of each kind to `nets/digits_NAME`; of the depthwise
-nets it is the one that quantization hurts most. Batch norm stays an operator of its own (SpatialBN), as exporters leave
-it: folding it is the quantizer's work.
+and clipped nets it is the one that quantization hurts most. Batch norm stays an operator of its own (SpatialBN), as
+exporters leave it: folding it is the quantizer's work.
 
     depthwise   MobileNet's blocks: depthwise 3x3, pointwise, each with batch norm and Relu. The scales of the batch
                 norms start log-normal, so that folding gives channels of very uneven ranges, as long training does in
@@ -32,7 +32,7 @@ from serverquant.quantization.net import operator
 NETS = Path(__file__).resolve().parent
 CACHE = NETS.parent / "build" / "nets"
 EPOCHS, BATCH, SPREAD = 14, 64, 1.0
-SHIPPED = {"depthwise": 7, "residual": 0, "mlp": 0}
+SHIPPED = {"depthwise": 7, "clipped": 7, "residual": 0, "mlp": 0}
 
 
 class Writer:

@@ -29,7 +29,7 @@ from serverquant.quantization.calibrate import (
 )
 from serverquant.quantization.corrections import bias as bias_correction
 from serverquant.quantization.corrections import equalization
-from serverquant.quantization.corrections.equalization import DATA_FREE, equalize
+from serverquant.quantization.corrections.equalization import DATA_FREE, equalize, needs_statistics
 from serverquant.quantization.data import BATCH, repeatable
 from serverquant.quantization.emit import Emitted, emit
 from serverquant.quantization.estimate import GainWarning, estimate
@@ -128,7 +128,7 @@ class Settings:
 
 PRESETS = {
     "fast": Settings(),
-    "default": Settings(equalization="cross_layer", bias="empirical"),
+    "default": Settings(equalization="through_clip", bias="empirical"),
 }
 
 
@@ -249,6 +249,8 @@ def _settings(preset: str, recipe: dict[str, Any] | None, asked: dict[str, Any])
 
 def _with_statistics(settings: Settings, asked: dict[str, Any], data: Any) -> Settings:
     """What can be done with statistics instead of data; ArgumentError when more was asked for by name."""
+    if settings.equalization == "through_clip" and "equalization" not in asked:
+        settings = replace(settings, equalization="cross_layer")
     if settings.equalization not in DATA_FREE:
         raise ArgumentError(f'equalization "{settings.equalization}" calibrates by itself: give data, not statistics')
     if data is not None:
@@ -272,13 +274,29 @@ class _Bench:
 def _calibrated(net: Net, data: Any, settings: Settings, batch: int | None, progress: Progress | None) -> _Bench:
     passes = simplify(net)
     rules_of(net, Rule(), settings.overrides)  # what matches nothing is told before the work
-    seen = calibrate_net(net, data, batch) if settings.equalization not in DATA_FREE else None
+    seen = None
+    if needs_statistics(net, settings.equalization):
+        seen = calibrate_net(net, data, batch, _part(progress, 0))
+        progress = _part(progress, seen.samples)
     equalized = equalize(net, settings.equalization, seen)
     methods = {settings.method, *(given.get("method") for given in settings.overrides.values())}
     average = AVERAGE if "moving_average" in methods else None
     found = calibrate_net(net, data, batch, progress, average)
     warn_of_doubts(net, found, 3)
     return _Bench(net, passes, equalized, found, settings)
+
+
+def _part(progress: Progress | None, before: int) -> Progress | None:
+    """The progress of one of two calibrations on the same samples, told as of one. before: the first one's samples, in
+    the second."""
+    if progress is None:
+        return None
+
+    def told(done: int, total: int | None) -> None:
+        total = before or total
+        progress(before + done, total and 2 * total)
+
+    return told
 
 
 def _of_statistics(init: Any, predict: Any, known: Statistics, settings: Settings, is_asked: bool) -> _Bench:

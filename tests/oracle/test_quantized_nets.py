@@ -58,6 +58,7 @@ def check(made: serverquant.Result, feeds: dict[str, np.ndarray], caffe2: real_c
     [
         "digits24",
         "digits_depthwise",
+        "digits_clipped",
         "digits_mlp",
         "resnet_eighth_bn",
         "mobilenet_v2_quarter",

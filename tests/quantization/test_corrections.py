@@ -16,7 +16,7 @@ from serverquant._base.errors import ArgumentError, QuantizationError
 from serverquant.qparams import dequantize
 from serverquant.qparams import quantize as quantize_weights
 from serverquant.quantization.calibrate import calibrate, calibrate_net
-from serverquant.quantization.corrections.equalization import equalize
+from serverquant.quantization.corrections.equalization import DATA_FREE, equalize, needs_statistics
 from serverquant.quantization.corrections.means import ChannelMeans
 from serverquant.quantization.emit.weights import weight_params
 from serverquant.quantization.net import Net
@@ -47,7 +47,7 @@ def equalized(nets, kind="cross_layer", data=None) -> tuple[Net, int]:
 
 def near(nets, feeds, places, kind="cross_layer") -> Net:
     """The equalized net, once its outputs are those of the float one."""
-    net, count = equalized(nets, kind, feeds if kind == "activations" else None)
+    net, count = equalized(nets, kind, None if kind in DATA_FREE else feeds)
     assert count == places
     want, got = outputs(*nets, **feeds), outputs(*net.protos(), **feeds)
     for name, value in want.items():
@@ -159,6 +159,125 @@ def test_activations_agree_with_caffe2s_operator():
     rows, columns = np.abs(w1).max(1), np.abs(w2).max(0)
     np.testing.assert_allclose(factor, np.clip(want, columns / columns.max(), rows.max() / rows), rtol=1e-5)
     assert (np.abs(factor / want - 1) < 1e-5).any()
+
+
+# ---- through Clip ---------------------------------------------------------------------------------------------------
+
+
+def clip(x, y, top=6.0):
+    return core.CreateOperator("Clip", [x], [y], min=0.0, max=top)
+
+
+def seen_behind(nets, blob, feeds):
+    """The largest value of each channel."""
+    with serverquant.load(*nets, keep_blobs=True) as run:
+        run(feeds)
+        return np.abs(run.fetch(blob)).max((0, 2, 3))
+
+
+CLIPPED = [conv("x", "h", "w", "c"), clip("h", "r"), conv("r", "g", "v", "d"), clip("g", "q"), conv("q", "y", "u")]
+
+
+def clipped(x=X, ops=CLIPPED):
+    """Nets of two Clips, the first of which some channels reach and others do not, and what they read."""
+    return nets_of(ops, u=random(5, 6, 3, 3, seed=7), **LAYERS), {"x": x}
+
+
+def test_what_was_seen_behind_clip_stays():
+    nets, feeds = clipped()
+    net = near(nets, feeds, 2, "through_clip")
+    before, after = seen_behind(nets, "r", feeds), seen_behind(net.protos(), "r_equalized", feeds)
+    held = before == 6
+    assert 0 < held.sum() < 8
+    assert (after <= 6).all()
+    w, v = net.weight(net.ops[0].input[1]), net.weight(net.ops[2].input[1])
+    np.testing.assert_array_equal(w[held], W[held])
+    assert (w[~held] != W[~held]).any((1, 2, 3)).all()
+    assert needs_statistics(Net(*nets), "through_clip")
+    assert not needs_statistics(Net(*nets), "cross_layer")
+    assert v.shape == LAYERS["v"].shape
+
+
+def test_a_limit_is_above_what_was_seen_by_few():
+    """How far one sample of three goes above the others says little of what the next would do."""
+    x = random(96, 4, 8, 8, seed=9)
+    nets = clipped()[0]
+    for count in (3, 96):
+        seen = seen_behind(nets, "r", {"x": x[:count]})
+        net, _ = equalized(nets, "through_clip", {"x": x[:count]})
+        scale = W[:, 0, 0, 0] / net.weight(net.ops[0].input[1])[:, 0, 0, 0]
+        assert (6 * scale >= np.minimum(seen * (1 + 8 / count), 6) * (1 - 1e-5)).all()
+    assert (6 * scale < 6 * 0.9).any()
+
+
+def test_scales_are_relative_to_what_is_held():
+    """Units of a layer's weights, or of the layer behind it, change nothing but themselves."""
+    nets, feeds = clipped()
+    net = near(nets, feeds, 2, "through_clip")
+    other = {**LAYERS, "v": LAYERS["v"] * f32(1024)}
+    scaled = near(nets_of(CLIPPED, u=random(5, 6, 3, 3, seed=7), **other), feeds, 2, "through_clip")
+    np.testing.assert_array_equal(*(n.weight(n.ops[0].input[1]) for n in (net, scaled)))
+
+
+def test_a_clip_that_nothing_reaches_is_as_relu():
+    """Up to one factor for a layer."""
+    x = f32(X * 1e-4)
+    weights = {**LAYERS, "c": LAYERS["c"] * f32(1e-4)}
+    first, last = conv("x", "h", "w", "c"), conv("r", "y", "v", "d")
+    feeds = {"x": x}
+    through = near(nets_of([first, clip("h", "r"), last], **weights), feeds, 1, "through_clip")
+    relu = near(nets_of([first, core.CreateOperator("Relu", ["h"], ["r"]), last], **weights), feeds, 1)
+    for i in (0, 2):
+        ratio = through.weight(through.ops[i].input[1]) / relu.weight(relu.ops[i].input[1])
+        np.testing.assert_allclose(ratio, ratio.flat[0], rtol=1e-3)
+
+
+@pytest.mark.parametrize("order", ["NCHW", "NHWC"])
+def test_through_relu_n_to_an_fc(order):
+    x, w = X, W
+    if order == "NHWC":
+        x, w = X.transpose(0, 2, 3, 1), W.transpose(0, 2, 3, 1)
+    ops = [
+        conv("x", "h", "w", "c", order=order),
+        core.CreateOperator("ReluN", ["h"], ["r"], n=2.0),
+        core.CreateOperator("Flatten", ["r"], ["f"]),
+        core.CreateOperator("FC", ["f", "v", "d"], ["y"]),
+    ]
+    weights = {"w": w, "c": LAYERS["c"], "v": random(5, 8 * 36, seed=6), "d": random(5, seed=7)}
+    places = 1 if order == "NCHW" else 0  # of NHWC the channels, axis 3, are not in the statistics
+    near(nets_of(ops, **weights), {"x": np.ascontiguousarray(x)}, places, "through_clip")
+
+
+def test_a_net_of_relu6_is_rescued():
+    nets = pair("digits_clipped")
+    want = accuracy(nets)
+    drops = {
+        (equalization, bias): want - accuracy((made.init, made.predict))
+        for equalization in ("cross_layer", "through_clip")
+        for bias in ("none", "empirical")
+        for made in [quantize(*nets, TRAIN, preset="fast", equalization=equalization, bias=bias)]
+    }
+    assert drops["cross_layer", "none"] > 0.1
+    assert drops["through_clip", "none"] < 0.01
+    assert drops["through_clip", "empirical"] < 0.01
+
+
+def test_two_calibrations_are_told_as_one():
+    """Those of a net without Clip as what they are."""
+    for name, kind, calls in (
+        ("digits_clipped", "through_clip", 2),
+        ("digits_depthwise", "through_clip", 1),
+        ("digits_depthwise", "activations", 2),
+    ):
+        told = []
+        quantize(*pair(name), TRAIN[:30], preset="fast", equalization=kind, batch=10,
+                 progress=lambda *told_of, told=told: told.append(told_of))  # fmt: skip
+        assert told == [(10 * (i + 1), 30 * calls) for i in range(3 * calls)]
+    told = []
+    batches = (TRAIN[i : i + 10] for i in (0, 10))
+    quantize(*pair("digits_clipped"), batches, preset="fast", equalization="through_clip",
+             progress=lambda *told_of: told.append(told_of))  # fmt: skip
+    assert told[-1] == (40, 40)
 
 
 # ---- bias -----------------------------------------------------------------------------------------------------------
@@ -333,17 +452,18 @@ def test_statistics_bring_their_equalization():
     for known, kind in ((plain, "none"), (evened, "cross_layer")):
         found = quantize(*nets, statistics=known).recipe["settings"]
         assert (found["equalization"], found["bias"]) == (kind, "none")
-    whole = quantize(*nets, TRAIN[:32])
+    whole = quantize(*nets, TRAIN[:32], equalization="cross_layer")
     beside = quantize(*nets, TRAIN[:32], statistics=evened)
     assert (beside.init, beside.predict, beside.recipe) == (whole.init, whole.predict, whole.recipe)
     with pytest.raises(QuantizationError, match='equalization is not "none"'):
         quantize(*nets, statistics=evened, equalization="none")
     with pytest.raises(ArgumentError, match="give calibration data"):
         quantize(*nets, statistics=evened, bias="empirical")
-    with pytest.raises(ArgumentError, match="give data"):
-        quantize(*nets, statistics=evened, equalization="activations")
-    with pytest.raises(ArgumentError, match="must be one of"):
-        calibrate(*nets, TRAIN[:32], equalization="activations")
+    for kind in ("activations", "through_clip"):
+        with pytest.raises(ArgumentError, match="give data"):
+            quantize(*nets, statistics=evened, equalization=kind)
+        with pytest.raises(ArgumentError, match="must be one of"):
+            calibrate(*nets, TRAIN[:32], equalization=kind)
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path):

@@ -18,36 +18,49 @@ no steps for the others; s_i is at least |b1_i| / max |b1|.
 for the inputs and the weight of the second layer. That formula does not look at W1, and would blow up the rows of
 channels that are nearly 0: s stays where neither the range of W1 nor that of W2 grows.
 
-A Clip from 0 is not homogeneous: c(s x) = s c'(x), where c' has the limit h / s_i for channel i, which no operator has.
-Nothing is equalized through it. Where several layers read a blob, r2 is the largest of their ranges. Blobs that change
-get new names, so that nobody compares them with the old ones.
+c, a Clip from 0 to h (Relu6) or a ReluN, is not homogeneous: s_i c(x / s_i) is cut off at s_i h. `through_clip` is
+`cross_layer` through these too, so that what was seen in calibration, m_i = max c(x)_i, stays as it is:
+
+- m_i = h: the channel is held, s_i = 1.
+- m_i < h: s_i is at least m_i / h. Samples that were not seen reach further, the more so the fewer were seen: m_i
+  counts as (1 + 8 / samples) m_i, at most h. An s_i above 1 puts the limit where nothing was.
+
+A tensor has one range, so scales matter relative to those of the held channels: s is divided by what `cross_layer`
+would take for these, sqrt(max r1_i / max r2_i). Without any, and where scales are too small, by the factor that makes
+them large enough. (The paper has Relu for Relu6 there, which changes the outputs.)
+
+Where several layers read a blob, r2 is the largest of their ranges. Blobs that change get new names, so that nobody
+compares them with the old ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from serverquant.proto import OperatorDef
-from serverquant.quantization.net import LAYERS, POOLS, Net, arguments
+from serverquant.quantization.net import LAYERS, POOLS, Net, arguments, upper_end
 from serverquant.quantization.statistics import Statistics
 
-KINDS = ("none", "cross_layer", "activations")
+KINDS = ("none", "cross_layer", "through_clip", "activations")
 DATA_FREE = ("none", "cross_layer")
 HOMOGENEOUS = ("Relu", "LeakyRelu", "Flatten", *POOLS)
 _TINY = float(np.finfo(np.float32).tiny)
 CACHED_VALUES, WINDOW = 1 << 15, 64
 MAX_ROUNDS, SETTLED = 40, 1e-3  # a chain of n layers takes some n rounds
+UNSEEN = 8.0  # over the number of samples: by which share of what was seen more samples may go beyond it
 
 
 def equalize(net: Net, kind: str, statistics: Statistics | None = None) -> int:
     """Even out the channels of a net whose values have names of their own; between how many layers.
 
-    kind: one of KINDS. statistics: of this net, for `activations` alone.
+    kind: one of KINDS. statistics: of this net, where `needs_statistics` says so.
     """
     joints = list(_joints(net)) if kind != "none" else []
+    known = statistics if kind == "through_clip" else None
+    joints = [joint for joint in joints if not joint.clips or (known is not None and joint.bound(known))]
     for joint in joints:
         joint.writer.measure()
     for joint in joints:  # who reads in one joint writes in another
@@ -56,8 +69,9 @@ def equalize(net: Net, kind: str, statistics: Statistics | None = None) -> int:
     if kind == "activations":
         assert statistics is not None
         for joint in joints:
-            joint.apply(np.clip(_scale(_seen(statistics, joint), joint.columns()), *joint.limits()))
-    elif kind == "cross_layer":
+            seen = _seen(statistics, joint.readers[0].op.input[0], joint)
+            joint.apply(np.clip(_scale(seen, joint.columns()), *joint.limits()))
+    else:
         for _ in range(MAX_ROUNDS):
             if max((_even_out(joint) for joint in joints), default=0.0) < SETTLED:
                 break
@@ -65,6 +79,11 @@ def equalize(net: Net, kind: str, statistics: Statistics | None = None) -> int:
         layer.write(net)
     _rename(net, [name for joint in joints for name in joint.blobs])
     return len(joints)
+
+
+def needs_statistics(net: Net, kind: str) -> bool:
+    """Whether `equalize` must know what the net's blobs hold."""
+    return kind == "activations" or (kind == "through_clip" and any(joint.clips for joint in _joints(net)))
 
 
 class _Layer:
@@ -88,8 +107,8 @@ class _Layer:
 
     @staticmethod
     def _largest(view: np.ndarray) -> np.ndarray:
-        """Over the last dimension, in parts that stay in the cache. Where it is short, as of a window, numpy goes over the
-        others quicker."""
+        """Over the last dimension, in parts that stay in the cache. Where it is short, as of a window, numpy goes over
+        the others quicker."""
         found = np.zeros(view.shape[:3])
         axis = 0 if view.shape[0] > 1 else 1
         step = max(1, CACHED_VALUES * view.shape[axis] // max(1, view.size))
@@ -148,12 +167,36 @@ class _Layer:
 @dataclass
 class _Joint:
     """The layer that writes channels, the layers that read them, and the blobs between. last: channels are the last
-    dimension of an image."""
+    dimension of an image. clips: blob behind a Clip from 0 -> its upper end; held, least: see `bound`."""
 
     writer: _Layer
     readers: list[_Layer]
     blobs: list[str]
     last: bool
+    clips: dict[str, float]
+    held: np.ndarray = field(init=False)
+    least: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.held, self.least = np.zeros(self.channels, bool), np.zeros(self.channels)
+
+    def bound(self, statistics: Statistics) -> bool:
+        """Find which channels reach a limit, and down to which scale the others do not. Whether that is known."""
+        shares = [_seen(statistics, blob, self) / np.float32(top) for blob, top in self.clips.items()]
+        reached = np.max(shares, axis=0)
+        self.held = reached >= 1
+        self.least = np.minimum(reached * (1 + UNSEEN / statistics.samples), 1.0)
+        return all(share.any() for share in shares)
+
+    def within(self, scale: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """The scales, relative to those of the channels that are held, that leave what was seen as it is."""
+        moves = (rows > 0) & (columns > 0)
+        if self.held.any():
+            common = _scale(rows[self.held].max(), columns[self.held].max())
+        else:
+            bounded = moves & (self.least > 0)
+            common = (scale[bounded] / self.least[bounded]).min(initial=1.0)
+        return np.where(self.held, 1.0, np.maximum(np.where(moves, scale / common, 1.0), self.least))
 
     @property
     def channels(self) -> int:
@@ -170,6 +213,7 @@ class _Joint:
 
     def apply(self, scale: np.ndarray) -> None:
         """Divide what is written by the scale of each channel, and make up for it in what is read."""
+        self.least = self.least / scale
         self.writer.scale_rows(1 / scale)
         for reader in self.readers:
             reader.scale_columns(scale)
@@ -183,14 +227,18 @@ def _scale(r1: np.ndarray, r2: np.ndarray) -> np.ndarray:
 
 def _even_out(joint: _Joint) -> float:
     """One step of `cross_layer`; how far the scales were from 1."""
-    scale = np.maximum(_scale(joint.writer.rows(), joint.columns()), joint.writer.least_scale())
+    rows, columns = joint.writer.rows(), joint.columns()
+    scale = _scale(rows, columns)
+    if joint.clips:
+        scale = joint.within(scale, rows, columns)
+    scale = np.maximum(scale, joint.writer.least_scale())
     joint.apply(scale)
     return float(np.abs(np.log(scale)).max(initial=0.0))
 
 
-def _seen(statistics: Statistics, joint: _Joint) -> np.ndarray:
-    """Largest magnitude by channel of what the layers read; all 0, which leaves them alone, where it is not known."""
-    blob = statistics.blobs.get(joint.readers[0].op.input[0])
+def _seen(statistics: Statistics, name: str, joint: _Joint) -> np.ndarray:
+    """Largest magnitude by channel of a blob of the joint; all 0 where it is not known."""
+    blob = statistics.blobs.get(name)
     maxima = None if blob is None or (joint.last and len(blob.shape) == 3) else blob.maxima
     if maxima is None or maxima.size % joint.channels or not np.isfinite(maxima).all():
         return np.zeros(joint.channels)
@@ -205,8 +253,9 @@ def _joints(net: Net) -> Iterator[_Joint]:
     last = any(arguments(op).string("order", "NCHW") == "NHWC" for op in net.ops if op.type in ("Conv", *POOLS))
     for op in net.ops:
         blobs: list[str] = []
-        if id(op) in layers and (found := _followers(net, op.output[0], readers, layers, blobs)):
-            joint = _Joint(layers[id(op)], found, blobs, last)
+        clips: dict[str, float] = {}
+        if id(op) in layers and (found := _followers(net, op.output[0], readers, layers, blobs, clips)):
+            joint = _Joint(layers[id(op)], found, blobs, last, clips)
             if all(r.weight[0].size * r.group % joint.channels == 0 for r in found):
                 yield joint
 
@@ -227,9 +276,15 @@ def _layer(net: Net, op: OperatorDef) -> _Layer | None:
 
 
 def _followers(
-    net: Net, name: str, readers: dict[str, list[OperatorDef]], layers: dict[int, _Layer], blobs: list[str]
+    net: Net,
+    name: str,
+    readers: dict[str, list[OperatorDef]],
+    layers: dict[int, _Layer],
+    blobs: list[str],
+    clips: dict[str, float],
 ) -> list[_Layer]:
-    """The layers that read a blob, directly or not; none when anything else does. blobs: gets those on the way."""
+    """The layers that read a blob, directly or not; none when anything else does. blobs, clips: get those on the way,
+    see `_Joint`."""
     blobs.append(name)
     found: list[_Layer] = []
     if name in net.kept:
@@ -238,9 +293,14 @@ def _followers(
         if id(op) in layers and op.input[0] == name:
             found.append(layers[id(op)])
             continue
-        if op.type not in HOMOGENEOUS or op.engine or len(op.output) != 1 or arguments(op).int("axis", 1) != 1:
+        top = upper_end(op)
+        if op.type not in HOMOGENEOUS and top is None:
             return []
-        behind = _followers(net, op.output[0], readers, layers, blobs)
+        if op.engine or len(op.output) != 1 or arguments(op).int("axis", 1) != 1:
+            return []
+        if top is not None and top < np.inf:
+            clips[op.output[0]] = top
+        behind = _followers(net, op.output[0], readers, layers, blobs, clips)
         if not behind:
             return []
         found += behind
