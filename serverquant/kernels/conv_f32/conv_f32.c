@@ -34,6 +34,7 @@ static double fill(int64_t count, int64_t lanes) {
 
 int32_t sq_conv_f32_choose_form(const sq_conv_f32* c) {
     const int64_t lanes = c->row->lanes;
+    if (reads_in_place(c)) return SQ_CONV_F32_PLANES;
     if (c->channels == c->groups && (!c->nhwc || c->out_channels == c->channels)) return SQ_CONV_F32_DEPTHWISE;
     if (takes_planes(c)) return SQ_CONV_F32_PLANES;
     if (c->nhwc) return SQ_CONV_F32_CHANNELS;

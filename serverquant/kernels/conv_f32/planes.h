@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "depthwise.h"
+#include "serverquant/stream.h"
 #include "share.h"
 
 /* A band's planes should stay in the second-level cache. PIECE: pixels at once where the image is read in place. */
@@ -16,10 +17,14 @@ enum { FEW_OUTPUTS = 4, FEW_PRODUCTS = 4, BAND_FLOATS = 128 * 1024, PIECE = 4096
 
 /* Where the image is read in place, also for many outputs of a few products each, which wait for memory: a plane is
  * written in long runs. */
+static int reads_in_place(const sq_conv_f32* c) {
+    return c->groups == 1 && !c->nhwc && sq_window_is_point(&c->window) && c->channels <= FEW_PRODUCTS &&
+           sq_volume(c->window.out) >= c->row->lanes;
+}
+
 static int takes_planes(const sq_conv_f32* c) {
-    const int in_place = !c->nhwc && sq_window_is_point(&c->window) && c->channels <= FEW_PRODUCTS;
-    return c->groups == 1 && sq_volume(c->window.out) >= c->row->lanes &&
-           (in_place || c->out_channels <= FEW_OUTPUTS);
+    return reads_in_place(c) ||
+           (c->groups == 1 && c->out_channels <= FEW_OUTPUTS && sq_volume(c->window.out) >= c->row->lanes);
 }
 
 typedef struct band_plan {
@@ -103,11 +108,15 @@ static const float* band_planes(const sq_conv_f32* c, const band_plan* p, const 
 
 /* A flat row without its gaps to output channel `channel`; y: the image. */
 static void copy_band(const sq_conv_f32* c, const band_plan* p, const float* flat, int64_t first, int64_t channel,
-                      float* y) {
+                      int streamed, float* y) {
     const int64_t* out = c->window.out;
     if (p->direct) {
         const int64_t count = sq_f32_min(PIECE, p->window.out[2] - first);
-        memcpy(y + channel * p->window.out[2] + first, flat, (size_t)count * sizeof(float));
+        float* to = y + channel * p->window.out[2] + first;
+        if (streamed)
+            sq_copy_streamed(to, flat, count);
+        else
+            memcpy(to, flat, (size_t)count * sizeof(float));
         return;
     }
     for (int64_t z = 0; z < out[0]; z++)
@@ -147,6 +156,12 @@ static void sum_lines(const sq_conv_f32_job* job, const band_plan* p, const floa
     if (done < length) row->flat(x + done, offset, k, weights, bias, job->bounds, length - done, flat + done);
 }
 
+static int is_streamed(const sq_conv_f32_job* job) {
+    const sq_conv_f32* c = job->conv;
+    const int64_t pixels = sq_volume(c->window.out);
+    return sq_is_streamed(job->y, c->batch * c->out_channels * pixels, pixels);
+}
+
 /* A band to its output channels. */
 static void sum_band(const sq_conv_f32_job* job, const band_plan* p, const float* x, const int64_t* offset,
                      int64_t first, int64_t length, float* flat, float* y) {
@@ -158,7 +173,7 @@ static void sum_band(const sq_conv_f32_job* job, const band_plan* p, const float
                                                length, flat, p->flat_pitch);
         else
             sum_lines(job, p, x, offset, n, length, flat);
-        for (int64_t i = 0; i < at_once; i++) copy_band(c, p, flat + i * p->flat_pitch, first, n + i, y);
+        for (int64_t i = 0; i < at_once; i++) copy_band(c, p, flat + i * p->flat_pitch, first, n + i, is_streamed(job), y);
     }
 }
 
@@ -181,6 +196,7 @@ static void run_planes(const void* arg, long long begin, long long end) {
             sum_band(job, &p, x, offset, first, length, flat, job->y + image * out);
         }
     }
+    if (is_streamed(job)) sq_stream_end();
 }
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../../_base/isa.h"
+#include "serverquant/stream.h"
 #include "scalar.h"
 #if SQ_X86
 #include "avx2.h"
@@ -33,13 +34,6 @@ void sq_gemm_f32_pack(const sq_packed_f32* w, const float* weights, float* data)
                        data + (sq_f32_panel(w, g, p) - w->data));
 }
 
-enum { STREAMED_FLOATS = 8 * 1024 * 1024 };
-
-/* Whether the output is too large for any cache: storing it must not read what was there first. */
-static int is_streamed(const sq_gemm_f32_job* job) {
-    return job->m * job->ldc >= STREAMED_FLOATS && job->ldc % 16 == 0 && (uintptr_t)job->out % 64 == 0;
-}
-
 /* Rows m0..m1 of one block of K: `a` and `c` point to column k0 of A and to the panel's column, both of row 0. */
 static void run_rows(const sq_gemm_f32_job* job, sq_f32_tile* t, const float** rows, const float* a, float* c,
                      int64_t m0, int64_t m1) {
@@ -50,6 +44,10 @@ static void run_rows(const sq_gemm_f32_job* job, sq_f32_tile* t, const float** r
         t->c = c + i * job->ldc;
         job->packed->row->tile(t);
     }
+}
+
+static int is_streamed(const sq_gemm_f32_job* job) {
+    return sq_is_streamed(job->out, job->m * job->ldc, job->ldc);
 }
 
 /* As many of the rows m0..m1 as narrow products take: where those end. */
@@ -105,7 +103,5 @@ void sq_gemm_f32_range(const void* arg, long long begin, long long end) {
         int64_t m0 = i / panels * chunk;
         run_panel(job, i % panels, m0, sq_f32_min(m0 + chunk, job->m));
     }
-#if SQ_X86
-    if (is_streamed(job)) _mm_sfence(); /* other threads see streamed stores in their order after this alone */
-#endif
+    if (is_streamed(job)) sq_stream_end();
 }

@@ -96,6 +96,15 @@ def test_float(name, nhwc):
     np.testing.assert_allclose(run("Conv", {"X": x, "W": w, "B": case.b}, **padded), want, rtol=1e-4, atol=1e-3)
 
 
+def test_outputs_larger_than_caches():
+    """32 MB and up are stored past the caches, where lines of the planes allow it."""
+    w, bias = RNG.standard_normal((33, 1, 1, 1)).astype(np.float32), RNG.standard_normal(33).astype(np.float32)
+    for pixels in ((512, 512), (511, 515)):
+        x = RNG.standard_normal((1, 1, *pixels)).astype(np.float32)
+        got = run("Conv", {"X": x, "W": w, "B": bias}, kernel=1)
+        np.testing.assert_array_equal(got, x * w.reshape(1, 33, 1, 1) + bias[:, None, None])
+
+
 def test_without_bias_and_with_int32_bias():
     case = Case("3x3")
     static = {"engine": "DNNLOWP", "order": "NHWC", "Y_scale": 0.5, "Y_zero_point": 90, **case.args}
