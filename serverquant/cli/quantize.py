@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     from serverquant.quantization.corrections import bias, equalization
     from serverquant.quantization.ptq import ACTIVATIONS, EMBEDDINGS, METHODS, PRESETS, REPORT_SAMPLES, WEIGHT_KINDS
-    from serverquant.quantization.rules import GRANULARITIES, TARGETS, WEIGHT_BITS
+    from serverquant.quantization.rules import BITS, GRANULARITIES, TARGETS
 
     parser.add_argument("init", metavar="INIT_NET")
     parser.add_argument("predict", metavar="PREDICT_NET")
@@ -52,15 +52,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         choices=GRANULARITIES,
         help="what of a weight has a scale of its own (default tensor; channel needs --target serverquant)",
     )
-    parser.add_argument("--weight-bits", type=int, choices=WEIGHT_BITS, help="levels of weights (default 8 bits)")
+    parser.add_argument("--weight-bits", type=int, choices=BITS, metavar="2..16", help="of weights (default 8)")
+    parser.add_argument("--activation-bits", type=int, choices=BITS, metavar="2..16", help="of activations (default 8)")
     parser.add_argument("--activations", choices=ACTIVATIONS, help="their zero points (default asymmetric)")
     parser.add_argument("--power-of-two", action="store_true", default=None, help="scales that are powers of two")
     parser.add_argument(
         "--override",
         action="append",
         metavar="BLOB:KEY=VALUE[,...]",
-        help="for operators that write such blobs, patterns too: granularity, weights, weight_bits, method, float=1, "
-        "dynamic=1 (FC); may be repeated",
+        help="for operators that write such blobs, patterns too: granularity, weights, weight_bits, activation_bits, "
+        "method, float=1, dynamic=1 (FC); of inputs of the net activation_bits and method; may be repeated",
     )
 
     group = parser.add_argument_group("report")
@@ -131,6 +132,7 @@ def main(args: argparse.Namespace) -> int:
             target=args.target,
             granularity=args.granularity,
             weight_bits=args.weight_bits,
+            activation_bits=args.activation_bits,
             activations=args.activations,
             power_of_two=args.power_of_two,
             overrides=_overrides(args.override),

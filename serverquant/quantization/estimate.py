@@ -5,8 +5,9 @@ An operator takes, in nanoseconds on one core of a server CPU with AVX-512 VNNI,
     OVERHEAD + multiply-adds / RATE + bytes read and written / BANDWIDTH + values / SLOW
 
 one sample at a time, so weights are read for each; multiply-adds count for layers, values for pools and functions such
-as exp. An operator with a Python body takes PYTHON more, and bags read BAG rows. The rates are what the kernels of this
-project did on small nets in one thread. To measure instead, see `serverquant.observe` and `serverquant bench`.
+as exp. An operator with a Python body, such as those of engine WIDE, takes PYTHON more, and bags read BAG rows. The
+rates are what the kernels of this project did on small nets in one thread. To measure instead, see
+`serverquant.observe` and `serverquant bench`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 from serverquant.proto import OperatorDef
 from serverquant.quantization.emit import Emitted
+from serverquant.quantization.emit.forms import WIDE
 from serverquant.quantization.net import LAYERS, Net, arguments
 from serverquant.quantization.statistics import Statistics
 from serverquant.runtime import registry
@@ -24,8 +26,8 @@ from serverquant.runtime.operator import PythonOperator
 
 OVERHEAD, PYTHON = 40.0, 70_000.0
 # by bytes of a value
-RATE = {4: 40.0, 1: 200.0}
-SLOW = {4: 2.0, 1: 8.0}
+RATE = {4: 40.0, 2: 10.0, 1: 200.0}
+SLOW = {4: 2.0, 2: 0.2, 1: 8.0}
 BANDWIDTH = 50.0
 BAG = 16
 WEIGHTED = (*LAYERS, "ConvTranspose")
@@ -87,6 +89,8 @@ def _warning(found: dict[str, Any], stays: list[dict[str, Any]]) -> str:
         more = f" and {len(stays) - NAMED} more" if len(stays) > NAMED else ""
         return f"{found['stays_float']:.0%} of the time stays float: {named}{more}".replace("%", " %")
     if found["gain"] is not None and found["gain"] < 1:
+        if any(str(part["becomes"]).endswith(WIDE) for part in found["operators"]):
+            return "operators of more than 8 bits, which are for accuracy alone, are slower than float ones"
         return "conversions between float and int8 take more time than int8 saves"
     return ""
 
@@ -101,7 +105,10 @@ class _Costs:
     def __init__(self, net: Net, statistics: Statistics, emitted: Emitted):
         self.net, self.statistics = net, statistics
         self.int8 = {int8: name for name, int8 in emitted.int8.items()}
-        self.fills = {op.output[0]: tuple(arguments(op).value("shape", [])) for op in emitted.init_ops}
+        self.fills: dict[str, tuple[int, ...]] = {}
+        for op in emitted.init_ops:
+            shape = self.fills[op.input[0]] if op.type == "Quantize" else tuple(arguments(op).value("shape", []))
+            self.fills[op.output[0]] = shape
 
     def dims(self, name: str) -> tuple[int, ...] | None:
         """Of a weight all, of an activation without the batch."""
@@ -113,7 +120,10 @@ class _Costs:
 
     def ns(self, op: OperatorDef) -> float:
         kind = op.type.removeprefix("Int8").removesuffix("Relu") or op.type
-        width = 1 if op.type.startswith("Int8") and op.type not in ("Int8Quantize", "Int8Dequantize") else 4
+        if op.engine == WIDE:
+            width = 2
+        else:
+            width = 1 if op.type.startswith("Int8") and op.type not in ("Int8Quantize", "Int8Dequantize") else 4
         sizes = [math.prod(dims) for name in (*op.input, *op.output) if (dims := self.dims(name)) is not None]
         activations = [self._size(name) for name in (*op.input, *op.output) if self.net.weight(name) is None]
         total = OVERHEAD + self._multiply_adds(op, kind) / RATE[width]
@@ -124,7 +134,7 @@ class _Costs:
         if kind in SLOW_TYPES:
             total += max(activations, default=0) / SLOW[width]
         body = registry.operator_class(op.type, op.engine) or registry.operator_class(op.type)
-        return total + (PYTHON if body is not None and issubclass(body, PythonOperator) else 0)
+        return total + (PYTHON if op.engine == WIDE or (body and issubclass(body, PythonOperator)) else 0)
 
     def _size(self, name: str) -> int:
         dims = self.dims(name)

@@ -128,7 +128,7 @@ class Net:
             if name in read:
                 init.op.append(operator("GivenTensorFill", [], [name], shape=value.shape, values=value.reshape(-1)))
         init.op.extend(extra)
-        return init, self.predict([name for op in init.op for name in op.output])
+        return init, self.predict([name for op in init.op for name in op.output if name in read])
 
     def predict(self, weights: Iterable[str]) -> NetDef:
         """The predict net, with the names of what is there before it runs."""

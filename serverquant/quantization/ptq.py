@@ -32,16 +32,18 @@ from serverquant.quantization.corrections import equalization
 from serverquant.quantization.corrections.equalization import DATA_FREE, equalize, needs_statistics
 from serverquant.quantization.data import BATCH, repeatable
 from serverquant.quantization.emit import Emitted, emit
+from serverquant.quantization.emit.forms import named
 from serverquant.quantization.estimate import GainWarning, estimate
 from serverquant.quantization.net import Net, check_float
 from serverquant.quantization.rewrite import simplify
 from serverquant.quantization.rules import (
+    BITS,
     GRANULARITIES,
     TARGETS,
-    WEIGHT_BITS,
     Overrides,
     Rule,
     check_overrides,
+    is_one_of,
     rules_of,
 )
 from serverquant.quantization.statistics import Statistics
@@ -71,11 +73,12 @@ class Settings:
     target: `caffe2`, a net that Caffe2 1.8.1 runs with the same bytes, or `serverquant`, which may use what it has
     beyond. granularity: whether the weight of a Conv or FC has one scale, or one for each output `channel` or each
     `group` of a convolution; `channel` for target `serverquant` alone.
-    weight_bits: 2 to 8, levels of the weights of layers, which are stored in 8 all the same. activations: one of
-    ACTIVATIONS; symmetric ones have zero point 128 where both signs occur. power_of_two: scales are rounded up to
-    powers of two, but for those that a limit or a table fixes.
-    overrides: {blob or pattern: {"granularity", "weights", "weight_bits", "method", "float", "dynamic"}} for the
-    operators that write these blobs in the float net; see `rules.rules_of`."""
+    weight_bits, activation_bits: 2 to 16, of weights of layers and of activations. Up to 8 they are stored in bytes;
+    above that operators of engine DNNLOWP_16 run them, and what has no such form stays float. activations: one of
+    ACTIVATIONS; symmetric ones have the middle zero point, 128 of 8 bits, where both signs occur. power_of_two:
+    scales are rounded up to powers of two, but for those that a limit or a table fixes.
+    overrides: {blob or pattern: {"granularity", "weights", "weight_bits", "activation_bits", "method", "float",
+    "dynamic"}} for the operators that write these blobs in the float net; see `rules.rules_of`."""
 
     method: str = "min_max"
     weights: str = "min_max"
@@ -87,6 +90,7 @@ class Settings:
     target: str = "caffe2"
     granularity: str = "tensor"
     weight_bits: int = 8
+    activation_bits: int = 8
     activations: str = "asymmetric"
     power_of_two: bool = False
     overrides: Overrides = field(default_factory=dict)
@@ -101,15 +105,16 @@ class Settings:
             ("embeddings", self.embeddings, EMBEDDINGS),
             ("target", self.target, TARGETS),
             ("granularity", self.granularity, GRANULARITIES),
-            ("weight_bits", self.weight_bits, WEIGHT_BITS),
+            ("weight_bits", self.weight_bits, BITS),
+            ("activation_bits", self.activation_bits, BITS),
             ("activations", self.activations, ACTIVATIONS),
         ):
-            if value not in known:
+            if not is_one_of(value, known):
                 raise ArgumentError(f"{what} is {value!r}; it must be one of {', '.join(map(str, known))}")
         if not 0 < self.percentile <= 100:
             raise ArgumentError(f"percentile is {self.percentile}; it must be above 0 and at most 100")
-        kinds = {"granularity": GRANULARITIES, "weights": WEIGHT_KINDS, "weight_bits": WEIGHT_BITS, "method": METHODS}
-        check_overrides(self.overrides, kinds)
+        kinds: dict[str, Any] = {"granularity": GRANULARITIES, "weights": WEIGHT_KINDS, "weight_bits": BITS}
+        check_overrides(self.overrides, kinds | {"activation_bits": BITS, "method": METHODS})
         self._check_target()
         return self
 
@@ -195,6 +200,7 @@ def quantize(
     target: str | None = None,
     granularity: str | None = None,
     weight_bits: int | None = None,
+    activation_bits: int | None = None,
     activations: str | None = None,
     power_of_two: bool | None = None,
     overrides: Overrides | None = None,
@@ -209,7 +215,8 @@ def quantize(
     of the statistics.
     preset: one of PRESETS. recipe: what an earlier call left, or the path of its file, instead: its settings are taken
     again. method, weights, percentile, pair_safe, equalization, bias, embeddings, target, granularity, weight_bits,
-    activations, power_of_two, overrides: instead of these, see `Settings`. batch, progress: see `calibrate`.
+    activation_bits, activations, power_of_two, overrides: instead of these, see `Settings`. batch, progress: see
+    `calibrate`.
 
     With target `caffe2` the net made runs here and in Caffe2 1.8.1 with the same bytes. What has no int8 form stays
     float; `recipe["float"]` says why; a GainWarning is given where a net will hardly gain. QuantizationError for a net
@@ -219,7 +226,8 @@ def quantize(
     given: dict[str, Any] = {"method": method, "weights": weights, "percentile": percentile, "pair_safe": pair_safe}
     given.update(equalization=equalization, bias=bias, embeddings=embeddings)
     given.update(target=target, granularity=granularity, overrides=overrides)
-    given.update(weight_bits=weight_bits, activations=activations, power_of_two=power_of_two)
+    given.update(weight_bits=weight_bits, activation_bits=activation_bits)
+    given.update(activations=activations, power_of_two=power_of_two)
     asked = {name: value for name, value in given.items() if value is not None}
     wanted = None if recipe is None else read_recipe(recipe)
     settings = _settings(preset, wanted, asked)
@@ -320,6 +328,7 @@ def _write(bench: _Bench, whole: str, data: Any, batch: int | None) -> Result:
         granularity=settings.granularity,
         weights=settings.weights,
         weight_bits=settings.weight_bits,
+        activation_bits=settings.activation_bits,
         method=settings.method,
         symmetric=settings.activations == "symmetric",
         power_of_two=settings.power_of_two,
@@ -327,7 +336,8 @@ def _write(bench: _Bench, whole: str, data: Any, batch: int | None) -> Result:
     rules = rules_of(net, rule, settings.overrides)
 
     def params_of(name: str) -> QParams:
-        return choose_params(known, name, replace(settings, method=rules.get(name, rule).method))
+        own = rules.get(name, rule)
+        return choose_params(known, name, replace(settings, method=own.method, activation_bits=own.activation_bits))
 
     emitted = emit(net, known, params_of, rules, settings.target, settings.pair_safe, settings.embeddings)
     if not (emitted.quantized or emitted.int8 or emitted.tables):
@@ -370,32 +380,34 @@ def choose_params(statistics: Statistics, name: str, settings: Settings) -> QPar
             f'calibration made {seen.not_finite} values of "{name}" infinite or NaN; look at the data and the weights'
         )
     exact = Histogram(seen.counts, np.float32(seen.lo), np.float32(seen.hi))
-    method, symmetric = settings.method, settings.activations == "symmetric"
-    kept = DEFAULTS._replace(power_of_two=settings.power_of_two)
+    method, bits, symmetric = settings.method, settings.activation_bits, settings.activations == "symmetric"
+    kept = DEFAULTS._replace(precision=bits, symmetric=symmetric, power_of_two=settings.power_of_two)
     if method == "min_max":
-        return choose_from_histogram(exact, "min_max", 8, symmetric, kept)
+        return choose_from_histogram(exact, "min_max", bits, symmetric, kept)
     if method == "moving_average":
         ends = statistics.blobs[name].average
         if ends is None:
             raise QuantizationError("the statistics have no moving averages; calibrate with average")
-        return choose(float(ends[0]), float(ends[1]), 8, symmetric, settings.power_of_two)
+        return choose(float(ends[0]), float(ends[1]), bits, symmetric, settings.power_of_two)
     kind = method
     if kind == "percentile":
         kind, kept = "p99", kept._replace(p99_threshold=settings.percentile / 100)
     try:
-        return choose_from_histogram(seen.histogram(), kind, 8, symmetric, kept)
+        return choose_from_histogram(seen.histogram(), kind, bits, symmetric, kept)
     except QuantizationError:  # too far from 0 for a search
-        return choose_from_histogram(exact, "min_max", 8, symmetric, kept)
+        return choose_from_histogram(exact, "min_max", bits, symmetric, kept)
 
 
 def _recipe(bench: _Bench, whole: str, moved: dict[str, float], emitted: Emitted) -> dict[str, Any]:
     statistics = bench.statistics
+    written_by = {name: named(op.type, op.engine) for name, op in bench.net.writers().items()}
     blobs = {}
     for name, params in emitted.params.items():
         seen = statistics.blobs[name].histogram
         blobs[name] = {
             "int8": emitted.int8[name],
-            "operator": emitted.quantized.get(name, "Int8Quantize"),
+            "operator": emitted.quantized.get(name) or written_by[emitted.int8[name]],
+            "bits": params.precision,
             "scale": params.scale,
             "zero_point": params.zero_point,
             "seen": [seen.lo, seen.hi],
@@ -410,6 +422,7 @@ def _recipe(bench: _Bench, whole: str, moved: dict[str, float], emitted: Emitted
         "passes": bench.passes,
         "corrections": {"equalized": bench.equalized, "bias": moved},
         "blobs": blobs,
+        "weights": emitted.weights,
         "tables": emitted.tables,
         "float": emitted.stays,
     }

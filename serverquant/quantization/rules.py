@@ -14,25 +14,46 @@ from serverquant.quantization.net import Net
 
 TARGETS = ("caffe2", "serverquant")
 GRANULARITIES = ("tensor", "channel", "group")
-WEIGHT_BITS = tuple(range(2, 9))
+BITS = tuple(range(2, 17))  # of activations and weights; above BYTE they take engine DNNLOWP_16
+BYTE = 8
+# Above so many bits these kinds search for minutes; kl says nothing besides where levels outnumber a histogram's bins.
+SEARCHED_BITS = {"weights": {"kl": 11, "l1": 12}, "method": {"kl": 11}}
 FLAGS = ("float", "dynamic")
+INPUT = "(input)"  # stands for the type of what writes an input of the net
+OF_INPUTS = {"method", "activation_bits"}  # what an override may say of one
 EQUALIZED = "_equalized"  # at the end of names of blobs whose channels were evened out
 Overrides = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """granularity, weights, weight_bits, method, power_of_two: as in `ptq.Settings`. symmetric: activations are. float:
-    it stays float. dynamic: an FC reads floats and quantizes them at each run, by the range that they have then."""
+    """granularity, weights, weight_bits, activation_bits, method, power_of_two: as in `ptq.Settings`. symmetric:
+    activations are. float: it stays float. dynamic: an FC reads floats and quantizes them at each run, by the range
+    that they have then."""
 
     granularity: str = "tensor"
     weights: str = "min_max"
     weight_bits: int = 8
+    activation_bits: int = 8
     method: str = "min_max"
     float: bool = False
     dynamic: bool = False
     symmetric: bool = False
     power_of_two: bool = False
+
+    def check(self, name: str) -> None:
+        """ArgumentError for widths that nothing can do. name: of the blob, for the message."""
+        widest = max(self.weight_bits, self.activation_bits)
+        if widest > BYTE and self.granularity == "channel":
+            raise ArgumentError(
+                f'granularity "channel" goes with {BYTE} bits at most, and "{name}" asks for {widest}: '
+                "above that a weight has one scale"
+            )
+        for key, bits in (("weights", self.weight_bits), ("method", self.activation_bits)):
+            kind = getattr(self, key)
+            if bits > SEARCHED_BITS[key].get(kind, bits):
+                most = SEARCHED_BITS[key][kind]
+                raise ArgumentError(f'{key} "{kind}" goes with {most} bits at most, and "{name}" asks for {bits}')
 
 
 def check_overrides(overrides: Any, kinds: Mapping[str, Sequence[Any]]) -> None:
@@ -48,10 +69,15 @@ def check_overrides(overrides: Any, kinds: Mapping[str, Sequence[Any]]) -> None:
                 raise ArgumentError(f'override "{pattern}" has {key!r}; it must be one of {known}')
             if key in FLAGS and not isinstance(value, bool):
                 raise ArgumentError(f'override "{pattern}": {key} is {value!r}; it must be True or False')
-            if key in kinds and value not in kinds[key]:
+            if key in kinds and not is_one_of(value, kinds[key]):
                 raise ArgumentError(
                     f'override "{pattern}": {key} is {value!r}; it must be one of {", ".join(map(str, kinds[key]))}'
                 )
+
+
+def is_one_of(value: Any, known: Sequence[Any]) -> bool:
+    """Whether it is one of these, of the same type: 8.0 is no number of bits."""
+    return any(value == other and type(value) is type(other) for other in known)
 
 
 def read_override(text: str) -> tuple[str, dict[str, Any]]:
@@ -61,39 +87,47 @@ def read_override(text: str) -> tuple[str, dict[str, Any]]:
     if not colon or not pattern or not all(equals and value for _, equals, value in pairs):
         raise ArgumentError(f"override {text!r} must be PATTERN:KEY=VALUE[,KEY=VALUE], such as fc*:float=1")
     flags: dict[str, Any] = {"1": True, "0": False}
-    numbers = {str(bits): bits for bits in WEIGHT_BITS}
-    read = {**dict.fromkeys(FLAGS, flags), "weight_bits": numbers}
+    numbers = {str(bits): bits for bits in BITS}
+    read = {**dict.fromkeys(FLAGS, flags), "weight_bits": numbers, "activation_bits": numbers}
     return pattern, {key: read.get(key, {}).get(value, value) for key, _, value in pairs}
 
 
 def rules_of(net: Net, rule: Rule, overrides: Overrides) -> dict[str, Rule]:
-    """By blob that an operator of the net writes, its rule: `rule`, and what the overrides that match say otherwise,
-    the later ones where they disagree. ArgumentError for an override that matches nothing, or that asks no FC to be
-    dynamic.
+    """By blob that an operator of the net writes, and by input of the net, its rule: `rule`, and what the overrides
+    that match say otherwise, the later ones where they disagree. ArgumentError for an override that matches nothing,
+    that asks no FC to be dynamic, or for what `Rule.check` refuses.
 
-    A layer and the activation that fuses with it have one rule, whichever of the two an override names."""
+    A layer and the activation that fuses with it have one rule, whichever of the two an override names. Of an input
+    only OF_INPUTS can be said."""
     found, readers = {}, net.readers()
     matched: dict[str, set[str]] = {pattern: set() for pattern in overrides}
-    for ops in _units(net, readers):
-        blobs = [name for op in ops for name in op.output]
+    for blobs, types in _units(net, readers):
         here = rule
         for pattern, given in overrides.items():
             if any(_matches(name, pattern) for name in blobs):
-                here = replace(here, **given)
-                matched[pattern].update(op.type for op in ops)
-        found.update(dict.fromkeys(blobs, here))
-    for pattern, types in matched.items():
-        if not types:
+                told = {key: value for key, value in given.items() if types != [INPUT] or key in OF_INPUTS}
+                here = replace(here, **told)
+                matched[pattern].update(types)
+        for name in blobs:
+            here.check(name.removesuffix(EQUALIZED))
+            found[name] = here
+    for pattern, kinds in matched.items():
+        if kinds == {INPUT} and (more := set(overrides[pattern]) - OF_INPUTS):
+            raise ArgumentError(f'override "{pattern}" says {", ".join(sorted(more))} of an input of the net')
+        if not kinds:
             near = difflib.get_close_matches(pattern, [name.removesuffix(EQUALIZED) for name in found], 3, 0.3)
             closest = f"; the closest are {', '.join(near)}" if near else ""
             raise ArgumentError(f'override "{pattern}" matches no blob that an operator writes{closest}')
-        if overrides[pattern].get("dynamic") and "FC" not in types:
-            raise ArgumentError(f'override "{pattern}" asks {", ".join(sorted(types))} to be dynamic; FC alone can be')
+        if overrides[pattern].get("dynamic") and "FC" not in kinds:
+            raise ArgumentError(f'override "{pattern}" asks {", ".join(sorted(kinds))} to be dynamic; FC alone can be')
     return found
 
 
-def _units(net: Net, readers: dict[str, list[OperatorDef]]) -> Iterator[list[OperatorDef]]:
-    """The operators, each with the activation that may fuse with it."""
+def _units(net: Net, readers: dict[str, list[OperatorDef]]) -> Iterator[tuple[list[str], list[str]]]:
+    """(blobs, types) that have one rule: an input, or what an operator writes, with the activation that may fuse with
+    it."""
+    for name in net.inputs:
+        yield [name], [INPUT]
     done: set[int] = set()
     for op in net.ops:
         if id(op) in done:
@@ -101,7 +135,8 @@ def _units(net: Net, readers: dict[str, list[OperatorDef]]) -> Iterator[list[Ope
         behind = net.activation(op.output[0], readers) if op.output else None
         if behind is not None:
             done.add(id(behind[0]))
-        yield [op] if behind is None else [op, behind[0]]
+        ops = [op] if behind is None else [op, behind[0]]
+        yield [name for each in ops for name in each.output], [each.type for each in ops]
 
 
 def _matches(name: str, pattern: str) -> bool:

@@ -205,9 +205,9 @@ def test_json_is_strict_and_comes_back(report, tmp_path):
     [
         ("{", "is not a report"),
         ("[]", "is not a report"),
-        ('{"format": "serverquant recipe", "version": 1}', "not a report of version 1"),
-        ('{"format": "serverquant report", "version": 2}', "not a report of version 1"),
-        ('{"format": "serverquant report", "version": 1}', "it has no net, samples"),
+        ('{"format": "serverquant recipe", "version": 2}', "not a report of version 2"),
+        ('{"format": "serverquant report", "version": 1}', "not a report of version 2"),
+        ('{"format": "serverquant report", "version": 2}', "it has no net, samples"),
     ],
 )
 def test_other_files_are_refused(content, match, tmp_path, capsys):

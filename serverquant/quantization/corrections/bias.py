@@ -15,6 +15,7 @@ the int8 input, since the int8 output is rounded, and cut off where an activatio
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -26,13 +27,15 @@ from serverquant.qparams import QParams, dequantize, quantize_bias
 from serverquant.quantization.corrections.means import ChannelMeans
 from serverquant.quantization.data import batches
 from serverquant.quantization.emit import Layer
+from serverquant.quantization.emit.forms import WIDE
 from serverquant.quantization.emit.weights import grouped
 from serverquant.quantization.net import needed, operator
 from serverquant.quantization.statistics import Statistics
 
 KINDS = ("none", "analytic", "empirical")
 INT8_ARGS = ("dequantize_output", "weight_scales", "quantize_groupwise", "weight_quantization_kind",
-             "preserve_activation_sparsity", "force_scale_power_of_two")  # fmt: skip
+             "preserve_activation_sparsity", "force_scale_power_of_two", "activation_precision",
+             "weight_precision")  # fmt: skip
 Nets = tuple[NetDef, NetDef]
 
 
@@ -64,7 +67,7 @@ class _Side:
         self.layer = layer
         self.blob = layer.op.output[0]
         self._fill = fills[layer.made.input[2]]
-        self.weight = _weight(fills[layer.made.input[1]], Arguments(layer.made))
+        self.weight = _weight(fills, layer.made)
         args = Arguments(self._fill)
         self._scale = args.float("Y_scale", 0.0)  # 0: of a float bias
         self.bias = np.float64(args.value("values")) * (self._scale or 1.0)
@@ -86,19 +89,25 @@ class _Side:
         return change
 
 
-def _weight(fill: OperatorDef, layer: Arguments) -> np.ndarray:
+def _weight(fills: Mapping[str, OperatorDef], made: OperatorDef) -> np.ndarray:
     """The values that the weight of an int8 layer stands for: Int8, with scales of the blob or of the outputs, or float
-    and quantized by group."""
+    and quantized by group, or floats that Quantize makes integers of without a loss."""
+    fill, layer = fills[made.input[1]], Arguments(made)
+    if fill.type == "Quantize":
+        return _floats(Arguments(fills[fill.input[0]]))
     args = Arguments(fill)
     if layer.int("quantize_groupwise", 0):
-        value = np.float32(args.value("values")).reshape(args.value("shape"))
-        return grouped(value, layer.int("group"), layer.string("weight_quantization_kind", "min_max"))[0]
+        return grouped(_floats(args), layer.int("group"), layer.string("weight_quantization_kind", "min_max"))[0]
     stored = np.frombuffer(args.bytes("values"), np.uint8).reshape(args.value("shape"))
     params = QParams(args.float("Y_scale"), args.int("Y_zero_point"))
     scales = layer.value("weight_scales", None)
     if not scales:
         return dequantize(stored, params)
     return np.stack([dequantize(row, params._replace(scale=scale)) for row, scale in zip(stored, scales)])
+
+
+def _floats(fill: Arguments) -> np.ndarray:
+    return np.float32(fill.value("values")).reshape(fill.value("shape"))
 
 
 def _means(nets: Nets, blobs: list[tuple[str, int]], sides: list[_Side], data: Any, batch: int) -> list[np.ndarray]:
@@ -144,7 +153,8 @@ def _int8_mean(nets: Nets, side: _Side, data: Any, batch: int) -> np.ndarray:
     init.op.extend(needed(nets[0].op, names))
     x = made.input[0]
     if not side.layer.reads_float:
-        predict.op.append(operator("Int8Dequantize", [x], ["corrected_x"], made.engine))
+        type = "Dequantize" if made.engine == WIDE else "Int8Dequantize"
+        predict.op.append(operator(type, [x], ["corrected_x"], made.engine))
         x = "corrected_x"
     layer = _without_bias(made, x, side.weight, "corrected", init)
     layer.type, layer.engine = side.layer.op.type, ""

@@ -8,11 +8,12 @@ from serverquant.proto import OperatorDef
 from serverquant.quantization.affine import EPSILON, NORMS, add_norm, affine_of
 from serverquant.quantization.emit.forms import Stays, emits
 from serverquant.quantization.emit.joins import add, mul
-from serverquant.quantization.emit.writer import Writer, copied
+from serverquant.quantization.emit.writer import NO_WIDE, Writer, copied
 from serverquant.quantization.net import arguments
 
 
-@emits("SpatialBN", "AffineChannel", "Mul", "Add", "Sub", writes="Int8SpatialBN Int8ElementwiseLinear Int8Sum Int8Mul")
+@emits("Add", writes="Int8SpatialBN Int8ElementwiseLinear Int8Sum", wide="Sum")
+@emits("SpatialBN", "AffineChannel", "Mul", "Sub", writes="Int8SpatialBN Int8ElementwiseLinear Int8Mul")
 def scale_and_shift(w: Writer, op: OperatorDef) -> None:
     """Of images as Int8SpatialBN, of others by their last axis as Int8ElementwiseLinear; without a constant, as sum or
     product of two blobs."""
@@ -24,9 +25,11 @@ def scale_and_shift(w: Writer, op: OperatorDef) -> None:
         return
     if len(given) != 1 or len(op.output) != 1:
         raise Stays("it scales by other than constants")
+    if w.needs_wide(op):
+        raise Stays(NO_WIDE)
     w.some_int8(op)
     w.refuse_flat(op)
-    name, x, shape = given[0], w.int8[given[0]], w.shape(given[0])
+    name, shape = given[0], w.shape(given[0])
     image = len(shape) == 3 or op.type in NORMS
     axis = w.channel(name) if image else len(shape)
     n = shape[axis - 1] if axis else 0
@@ -36,6 +39,7 @@ def scale_and_shift(w: Writer, op: OperatorDef) -> None:
     if not (np.isfinite(found.a).all() and np.isfinite(found.s).all()):
         raise Stays("its constants are not finite")
     w.check_output(op)
+    x = w.as_int8(name)
     if image:
         # Caffe2's reciprocal square root may be off by the last bit elsewhere than at 1
         weights = add_norm(w.net, op.output[0], found)

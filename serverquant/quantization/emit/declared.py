@@ -32,4 +32,7 @@ def declared(w: Writer, op: OperatorDef) -> None:
         outputs.append(w.new(name, params[name]).name)
         w.out.quantized[name] = type
         args |= out_arguments(params[name], f"Y{i + 1}" if i else "Y")
-    w.add(type, inputs, outputs, **args)
+    written = w.add(type, inputs, outputs, **args)
+    for i, name in enumerate(op.output):
+        if name in made:
+            w.cut(written, params[name], i)

@@ -18,14 +18,14 @@ BITS = {"fused8": 8, "fused4": 4}
 BAGS = ("SparseLengthsSum", "SparseLengthsWeightedSum", "SparseLengthsMean")
 
 
-@emits(*BAGS, writes="")
+@emits(*BAGS, writes="", keeps=True)
 def bag(w: Writer, op: OperatorDef) -> None:
     """A bag of a constant table, as the same of a fused one."""
     table, bits = fused(w, op)
     _replace(w, op, f"{op.type}Fused{bits}BitRowwise", table)
 
 
-@emits("Gather", writes="Int8Gather")
+@emits("Gather", writes="Int8Gather", keeps=True)
 def lookup(w: Writer, op: OperatorDef) -> None:
     """Rows of a constant table as GatherFused8BitRowwise, which has no 4-bit twin; else a gather of int8 slices."""
     if w.net.weight(op.input[0]) is None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from serverquant.quantization.emit.writer import Writer
 
 ENGINE = "DNNLOWP"
+WIDE = "DNNLOWP_16"  # tensors of uint16: operators of float types, Int8 of uint16 in and out
 DECLARED = "(declared)"  # stands for types whose schema names their int8 form
 
 
@@ -25,11 +26,17 @@ class Stays(Exception):
 
 @dataclass
 class Quantized:
-    """An int8 blob. unflat: (C, H, W) when it stands for a flattened image but is stored N, H, W, C."""
+    """An int8 blob. unflat: (C, H, W) when it stands for a flattened image but is stored N, H, W, C. wide: it is of
+    uint16, which it may be with 8 bits or fewer too."""
 
     name: str
     params: QParams
     unflat: tuple[int, ...] | None = None
+    wide: bool = False
+
+    @property
+    def engine(self) -> str:
+        return WIDE if self.wide else ENGINE
 
 
 @dataclass
@@ -61,8 +68,9 @@ class Layer:
 @dataclass
 class Emitted:
     """ops: of the net. init_ops: fills of the int8 weights. layers: in the order of the net. By float blob: params and
-    int8, the parameters and the name of its int8 form; quantized, the int8 type that writes it; stays, why the operator
-    that writes it stays float. tables: by fused table what it was made of."""
+    int8, the parameters and the name of its int8 form; quantized, the int8 type that writes it (`named`); stays, why
+    the operator that writes it stays float; weights, of the layer that writes it the bits of the weight and its
+    (largest) scale. tables: by fused table what it was made of."""
 
     ops: list[OperatorDef] = field(default_factory=list)
     init_ops: list[OperatorDef] = field(default_factory=list)
@@ -71,6 +79,7 @@ class Emitted:
     int8: dict[str, str] = field(default_factory=dict)
     stays: dict[str, str] = field(default_factory=dict)
     quantized: dict[str, str] = field(default_factory=dict)
+    weights: dict[str, dict[str, Any]] = field(default_factory=dict)
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -79,23 +88,38 @@ Demand = Callable[["Writer", OperatorDef, str], "QParams | None"]
 MAKERS: dict[str, Maker] = {}
 WRITES: dict[str, tuple[str, ...]] = {}
 DEMANDS: dict[str, Demand] = {}
+WIDES: dict[str, str] = {}
+KEEPS: set[str] = set()
 
 
-def emits(*types: str, writes: str, demands: Demand | None = None) -> Callable[[Maker], Maker]:
+def emits(
+    *types: str, writes: str, wide: str | None = None, keeps: bool = False, demands: Demand | None = None
+) -> Callable[[Maker], Maker]:
     """Decorator: the function that writes the int8 form of operators of these float types, or raises Stays.
 
-    writes: the int8 types that it needs, separated by blanks. demands: the parameters that the int8 form reads one of
-    its blobs with, whatever the blob's range is; None where it takes any.
+    writes: the int8 types that it needs, separated by blanks. wide: the type that does it with more than 8 bits, in
+    engine WIDE; "" when that takes no operator, None where nothing does. keeps: what it writes has the parameters of
+    what it reads, or none. demands: the parameters that the int8 form reads one of its blobs with, whatever the blob's
+    range is; None where it takes any.
     """
 
     def add(make: Maker) -> Maker:
         MAKERS.update(dict.fromkeys(types, make))
         WRITES.update(dict.fromkeys(types, tuple(writes.split())))
+        if wide is not None:
+            WIDES.update(dict.fromkeys(types, wide))
+        if keeps:
+            KEEPS.update(types)
         if demands is not None:
             DEMANDS.update(dict.fromkeys(types, demands))
         return make
 
     return add
+
+
+def named(type: str, engine: str) -> str:
+    """A type for people: with the engine where that is WIDE, whose types are those of float operators."""
+    return f"{type} {engine}" if engine == WIDE else type
 
 
 def engine_of(type: str) -> str | None:

@@ -17,12 +17,15 @@ def same_shapes(w: Writer, op: OperatorDef) -> None:
     w.check(op)
 
 
-@emits("Sum", writes="Int8Sum Int8Quantize")
+@emits("Sum", writes="Int8Sum Int8Quantize", wide="Sum")
 def add(w: Writer, op: OperatorDef) -> None:
     """Add and Sum of equal shapes."""
     copied(arguments(op), ("broadcast", "axis"))
     same_shapes(w, op)
-    w.write(op, "Int8Sum", [w.as_int8(name).name for name in op.input])
+    if w.wide(op):
+        w.write(op, "Sum", [w.as_int8(name, wide=True).name for name in op.input], order=False, wide=True)
+    else:
+        w.write(op, "Int8Sum", [w.as_int8(name).name for name in op.input])
 
 
 def mul(w: Writer, op: OperatorDef) -> None:
@@ -34,9 +37,11 @@ def mul(w: Writer, op: OperatorDef) -> None:
 
 def joined(w: Writer, op: OperatorDef, name: str) -> QParams | None:
     """Those of the whole: a part that nobody else reads is requantized to them in any case. A part that is cut off at 0
-    takes them only if their zero point is 0."""
+    takes them only if their zero point is 0, one of other bits never."""
     params = w.output(op)[1]
     source = w.writers.get(name)
+    if params.precision != w.bits(name):
+        return None
     return params if source is None or upper_end(source) is None or params.zero_point == 0 else None
 
 

@@ -8,7 +8,7 @@ from serverquant.quantization.emit.writer import Writer, copied
 from serverquant.quantization.net import arguments
 
 
-@emits("BatchMatMul", writes="Int8BatchMatMul Int8Quantize")
+@emits("BatchMatMul", writes="Int8BatchMatMul Int8Quantize", wide="BatchMatMul")
 def batch_matmul(w: Writer, op: OperatorDef) -> None:
     """BatchMatMul, one of its inputs int8 already. A constant matrix is FC's business (`rewrite.layers_as_fc`)."""
     given = copied(arguments(op), ("trans_a", "trans_b", "broadcast"))
@@ -16,4 +16,10 @@ def batch_matmul(w: Writer, op: OperatorDef) -> None:
     if w.reads_constants(op) or any(w.is_image(name) for name in (*op.input, *op.output)):
         raise Stays("it multiplies constants or images")
     w.check(op)
-    w.write(op, "Int8BatchMatMul", [w.as_int8(name).name for name in op.input], order=False, **given)
+    wide = w.wide(op)
+    if wide:
+        terms = w.shape(op.input[0])[-2 if given.get("trans_a", 0) else -1]
+        if terms << sum(w.bits(name) for name in op.input) >= 2**31:
+            raise Stays("its sums could leave int32 with so many bits")
+    type = "BatchMatMul" if wide else "Int8BatchMatMul"
+    w.write(op, type, [w.as_int8(name, wide).name for name in op.input], order=False, wide=wide, **given)

@@ -31,4 +31,6 @@ def lstm_unit(w: Writer, op: OperatorDef) -> None:
     made = [w.new(name, p).name for name, p in zip(op.output, params)]
     both = out_arguments(params[0]) | out_arguments(params[1], "Y2")
     w.out.quantized.update(dict.fromkeys(op.output, "Int8LSTMUnit"))
-    w.add("Int8LSTMUnit", [*states, gates, *op.input[3:]], made, **both, **given)
+    written = w.add("Int8LSTMUnit", [*states, gates, *op.input[3:]], made, **both, **given)
+    for i, p in enumerate(params):
+        w.cut(written, p, i)

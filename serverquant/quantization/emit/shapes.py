@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from serverquant.proto import OperatorDef
 from serverquant.quantization.emit.forms import Quantized, Stays, emits
-from serverquant.quantization.emit.writer import Writer, copied
+from serverquant.quantization.emit.writer import NO_WIDE, Writer, copied
 from serverquant.quantization.net import arguments
+from serverquant.quantization.rules import BYTE
 
 
-@emits("Flatten", "Reshape", writes="Int8Flatten Int8Reshape Int8ChannelShuffle")
+@emits("Flatten", "Reshape", writes="Int8Flatten Int8Reshape Int8ChannelShuffle", wide="", keeps=True)
 def flatten(w: Writer, op: OperatorDef) -> None:
     """Flatten at axis 1, and Reshape to the same, cost nothing: an FC that reads it takes the image as it is. Others
     are Int8Reshape where the layout permits."""
-    x = w.only_int8(op)
+    w.only_int8(op)
+    x = w.int8[op.input[0]]  # of whichever type
     if any(other in w.readers or other in w.net.kept for other in op.output[1:]):
         raise Stays("its second output is read")
     if _shuffles(w, op, x):
@@ -24,10 +27,13 @@ def flatten(w: Writer, op: OperatorDef) -> None:
     before, after, name = w.shape(op.input[0]), w.shape(op.output[0]), op.output[0]
     flat = after == (np.prod(before, dtype=int),)
     if flat and name not in w.net.kept and all(reader.type == "FC" for reader in w.readers.get(name, [])):
-        w.int8[name] = Quantized(x.name, x.params, before if w.is_image(op.input[0]) else None)
+        w.int8[name] = Quantized(x.name, x.params, before if w.is_image(op.input[0]) else None, x.wide)
         w.flattens[name] = op
         w.out.quantized[name] = "(none)"
         return
+    if x.params.precision > BYTE:
+        raise Stays(NO_WIDE)
+    x = w.as_int8(op.input[0])
     if w.is_image(op.input[0]) and before[1:] != (1, 1):
         raise Stays("it takes the pixels of an image apart")
     if flat:
@@ -71,7 +77,7 @@ def _shuffles(w: Writer, op: OperatorDef, x: Quantized) -> bool:
     if before != (group * inner, *pixels) or any(name in w.readers for name in last.output[1:]):
         return False
     w.done |= {id(turn), id(last)}
-    w.write_kept(last, "Int8ChannelShuffle", x, order="NHWC", group=group)
+    _shuffle(w, last, x, order="NHWC", group=group)
     return True
 
 
@@ -80,7 +86,7 @@ def _only_reader(w: Writer, name: str, type: str) -> OperatorDef | None:
     return readers[0] if len(readers) == 1 and readers[0].type == type and name not in w.net.kept else None
 
 
-@emits("ExpandDims", "Squeeze", writes="Int8Reshape")
+@emits("ExpandDims", "Squeeze", writes="Int8Reshape", keeps=True)
 def dims_of_one(w: Writer, op: OperatorDef) -> None:
     """As Int8Reshape: sizes before the first dim of one are copied, the next is left open, others are those seen."""
     x = w.only_int8(op)
@@ -108,7 +114,7 @@ def dims_of_one(w: Writer, op: OperatorDef) -> None:
     _reshape(w, op, x, shape)
 
 
-@emits("Transpose", writes="Int8Transpose")
+@emits("Transpose", writes="Int8Transpose", keeps=True)
 def transpose(w: Writer, op: OperatorDef) -> None:
     """Transpose of other than images."""
     x = w.only_int8(op)
@@ -117,13 +123,17 @@ def transpose(w: Writer, op: OperatorDef) -> None:
     w.write_kept(op, "Int8Transpose", x, **copied(arguments(op), ("axes",)))
 
 
-@emits("ChannelShuffle", writes="Int8ChannelShuffle")
+@emits("ChannelShuffle", writes="Int8ChannelShuffle", wide="ChannelShuffle", keeps=True)
 def channel_shuffle(w: Writer, op: OperatorDef) -> None:
-    x = w.only_int8(op)
-    w.write_kept(op, "Int8ChannelShuffle", x, order=w.layout(op.input[0]), **copied(arguments(op), ("group", "kernel")))
+    x = w.only_int8(op, w.wide(op))
+    _shuffle(w, op, x, order=w.layout(op.input[0]), **copied(arguments(op), ("group", "kernel")))
 
 
-@emits("ResizeNearest", writes="Int8ResizeNearest")
+def _shuffle(w: Writer, op: OperatorDef, x: Quantized, **args: Any) -> None:
+    w.write_kept(op, "ChannelShuffle" if x.wide else "Int8ChannelShuffle", x, **args)
+
+
+@emits("ResizeNearest", writes="Int8ResizeNearest", keeps=True)
 def resize_nearest(w: Writer, op: OperatorDef) -> None:
     """The mobile set's, for images."""
     x = w.only_int8(op)
@@ -133,7 +143,7 @@ def resize_nearest(w: Writer, op: OperatorDef) -> None:
     w.write_kept(op, "Int8ResizeNearest", x, order="NHWC", **given)
 
 
-@emits("Slice", writes="Int8Slice")
+@emits("Slice", writes="Int8Slice", keeps=True)
 def cut(w: Writer, op: OperatorDef) -> None:
     """Slice along one dim other than the batch's."""
     x, args = w.only_int8(op), arguments(op)
@@ -155,7 +165,7 @@ def cut(w: Writer, op: OperatorDef) -> None:
     _piece(w, op, x, 0, w.axis(op.input[0], changed[0]), start)
 
 
-@emits("Split", writes="Int8Slice")
+@emits("Split", writes="Int8Slice", keeps=True)
 def split(w: Writer, op: OperatorDef) -> None:
     """An Int8Slice for each output, along an axis other than the batch's."""
     x, args = w.only_int8(op), arguments(op)

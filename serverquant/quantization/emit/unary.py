@@ -16,13 +16,14 @@ SIGMOID_INPUT = QParams(float(np.float32(6 / 127)), 128)
 UNIT = QParams(1 / 256, 0)
 
 
-@emits("Relu", writes="Int8Relu")
+@emits("Relu", writes="Int8Relu", wide="Relu", keeps=True)
 def relu(w: Writer, op: OperatorDef) -> None:
     """Relu by itself keeps the parameters."""
-    w.write_kept(op, "Int8Relu", w.only_int8(op))
+    wide = w.wide(op)
+    w.write_kept(op, "Relu" if wide else "Int8Relu", w.only_int8(op, wide))
 
 
-@emits("LeakyRelu", writes="Int8LeakyRelu")
+@emits("LeakyRelu", writes="Int8LeakyRelu", keeps=True)
 def leaky_relu(w: Writer, op: OperatorDef) -> None:
     """The mobile set's, which keeps the parameters: an alpha between 0 and 1 never leaves their range."""
     alpha = arguments(op).float("alpha", 0.01)
@@ -42,7 +43,7 @@ def clip(w: Writer, op: OperatorDef) -> None:
     if not lo <= 0 <= hi:
         raise Stays("its range leaves out 0")
     seen = w.params(op.output[0])
-    w.write_requantized(op, x, choose(max(seen.min, lo), min(seen.max, hi)))
+    w.write_requantized(op, x, choose(max(seen.min, lo), min(seen.max, hi), seen.precision))
 
 
 @emits("Sigmoid", writes="Int8Sigmoid")

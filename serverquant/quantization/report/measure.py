@@ -21,6 +21,7 @@ from serverquant.qparams import QParams
 from serverquant.quantization.compare import Difference, compare
 from serverquant.quantization.data import BATCH, Data, first
 from serverquant.quantization.data import samples as samples_in
+from serverquant.quantization.emit.forms import WIDE, named
 from serverquant.quantization.histogram import AlignedHistogram
 from serverquant.runtime.observe import Profile, observe
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from serverquant.quantization.ptq import Result
 
 FORMAT = "serverquant report"
-VERSION = 1
+VERSION = 2
 BINS = 96  # of the histograms kept, at most
 RUNS = (5, 50)  # least and most timed runs of each net
 SECONDS = 1.0  # that they may take together
@@ -75,7 +76,7 @@ def measure(
             "float": result.recipe["float"],
             "operators": operators,
             "blobs": [_blob(name, entry, result) for name, entry in result.recipe["blobs"].items()],
-            "weights": list(_weights(rows, before, after)),
+            "weights": list(_weights(rows, before, after, result.recipe["weights"])),
             "graph": [
                 {"type": op.type, "inputs": list(op.input), "outputs": list(op.output), "row": row}
                 for op, row in zip(after.proto.op, rows.after)
@@ -99,7 +100,7 @@ class _Kept:
 
 
 def _int8_count(net: Predictor) -> int:
-    return sum(op.type.startswith("Int8") for op in net.proto.op)
+    return sum(op.type.startswith("Int8") or op.engine == WIDE for op in net.proto.op)
 
 
 def worst(operators: list[dict[str, Any]], most: int = WORST) -> list[str]:
@@ -182,7 +183,7 @@ def _row(
         "blob": name,
         "int8": rows.int8.get(name),
         "before": [op.type for op in ops["before"]],
-        "after": [op.type for op in ops["after"]],
+        "after": [named(op.type, op.engine) for op in ops["after"]],
         "float": next((recipe["float"][n] for n in outputs["before"] if n in recipe["float"]), None),
         "accumulated": numbers,
         "alone": alone,
@@ -253,10 +254,11 @@ def _sizes(profile: Profile) -> dict[str, int]:
 def _blob(name: str, entry: Mapping[str, Any], result: Result) -> dict[str, Any]:
     """What calibration saw of a blob, and the range that was chosen."""
     histogram = result.statistics.blobs[name].histogram
-    params = QParams(entry["scale"], entry["zero_point"])
+    params = QParams(entry["scale"], entry["zero_point"], entry["bits"])
     bins = _coarse(histogram)
     return {
         "blob": name,
+        "bits": params.precision,
         "scale": params.scale,
         "zero_point": params.zero_point,
         "range": [params.min, params.max],
@@ -284,7 +286,9 @@ def _coarse(histogram: AlignedHistogram) -> dict[str, Any]:
     return {"lo": histogram.first * width, "width": width * group, "counts": counts.tolist()}
 
 
-def _weights(rows: _Rows, before: Predictor, after: Predictor) -> Iterator[dict[str, Any]]:
+def _weights(
+    rows: _Rows, before: Predictor, after: Predictor, layers: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
     """Of each layer with one weight: its range by output channel, against the range that its int8 form can hold."""
     shapes = {when: net.parameters for when, net in (("before", before), ("after", after))}
     for row in rows.names:
@@ -298,20 +302,24 @@ def _weights(rows: _Rows, before: Predictor, after: Predictor) -> Iterator[dict[
                 scales = [
                     s for op in rows.ops["after"][row] for a in op.arg if a.name == "weight_scales" for s in a.floats
                 ]
-                yield {"blob": row, "weight": names["before"][0], **_channels(value, stored, scales)}
+                bits = next((layers[n]["bits"] for op in rows.ops["before"][row] for n in op.output if n in layers), 8)
+                yield {"blob": row, "weight": names["before"][0], **_channels(value, stored, scales, bits)}
 
 
-def _channels(value: np.ndarray, stored: Any, scales: list[float]) -> dict[str, Any]:
-    """scales: of the output channels, or none where the tensor's own holds for all."""
+def _channels(value: np.ndarray, stored: Any, scales: list[float], bits: int = 8) -> dict[str, Any]:
+    """scales: of the output channels, or none where the tensor's own holds for all. bits: of the levels, which lie in
+    the middle of those of a byte."""
     of_rows, flat = np.array(scales or [stored.scale], np.float64), value.reshape(len(value), -1)
-    params = QParams(float(of_rows.max()), int(stored.zero_point))
+    first = 128 - (1 << (bits - 1)) if stored.data.dtype == np.uint8 else 0
+    params = QParams(float(of_rows.max()), int(stored.zero_point) - first, bits)
     lo, hi = flat.min(axis=1), flat.max(axis=1)
     low, high = -params.zero_point * of_rows, (params.qmax - params.zero_point) * of_rows
     used = np.maximum(_share(lo, low), _share(hi, high))
     return {
         "shape": list(value.shape),
+        "bits": bits,
         "scales": of_rows.tolist(),
-        "zero_point": params.zero_point,
+        "zero_point": int(stored.zero_point),
         "range": [params.min, params.max],
         "lo": _short(lo),
         "hi": _short(hi),

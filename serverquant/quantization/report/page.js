@@ -32,7 +32,7 @@ function histogram(blob) {
   const most = Math.log1p(Math.max(...counts)) || 1;
   const lines = [
     { text: `range ${short(blob.range[0])} to ${short(blob.range[1])}, seen ${short(blob.seen[0])} to ${short(blob.seen[1])}` },
-    { text: `scale ${short(blob.scale)}, zero point ${blob.zero_point}` },
+    { text: `${blob.bits} bits, scale ${short(blob.scale)}, zero point ${blob.zero_point}` },
     { text: `${short(100 * blob.clipped)} % cut`, cut: blob.clipped > 0 },
   ];
   picture("blobs", blob.blob, lines, (svg) => {
@@ -57,7 +57,7 @@ function channels(weight) {
   const y = (value) => H - 2 - ((value - bottom) / (top - bottom || 1)) * (H - 4);
   const lines = [
     { text: `${weight.weight}: ${weight.shape.join(" x ")}` },
-    { text: weight.scales.length > 1 ? "a scale for each channel" : `scale ${short(weight.scales[0])}` },
+    { text: `${weight.bits} bits, ${weight.scales.length > 1 ? "a scale for each channel" : `scale ${short(weight.scales[0])}`}` },
     { text: `channels use ${short(100 * weight.used[0])} to ${short(100 * weight.used[1])} % of their range` },
   ];
   picture("weights", weight.blob, lines, (svg) => {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,10 +15,20 @@ def summary(numbers: Numbers) -> list[tuple[str, str]]:
     """(what, how much) of what a person asks first."""
     found = numbers["summary"]
     lines = [("outputs", output(o)) for o in found["outputs"]]
+    lines.append(("bits", bits(numbers)))
     lines.append(("weights", change(found["weight_bytes"], size, "smaller")))
     lines.append(("time", f"{change(found['time_us'], duration, 'faster')}; {conditions(numbers)}"))
     lines.append(("float", stays(numbers)))
     return lines
+
+
+def bits(numbers: Numbers) -> str:
+    """How many activations and weights have how many: 'activations 4 (10), 8 (2); weights 8 (5)'."""
+    parts = []
+    for what, key in (("activations", "blobs"), ("weights", "weights")):
+        counts = sorted(Counter(entry["bits"] for entry in numbers[key]).items())
+        parts += [f"{what} {', '.join(f'{width} ({n})' for width, n in counts)}"] if counts else []
+    return "; ".join(parts)
 
 
 def output(row: Numbers) -> str:
