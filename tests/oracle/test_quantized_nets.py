@@ -13,6 +13,9 @@ from test_emit import bags
 from test_granularity import uneven
 
 import serverquant
+from serverquant import core, proto
+from serverquant.quantization.ptq import Settings, choose_params
+from serverquant.quantization.statistics import BlobStatistics, Statistics
 
 pytestmark = pytest.mark.oracle
 
@@ -125,6 +128,94 @@ def test_groups(order, weights, caffe2):
     made = serverquant.quantize(*nets, {"x": x}, granularity="group", weights=weights)
     assert any(arg.name == "quantize_groupwise" for op in made.predict.op for arg in op.arg)
     assert check(made, {"x": x}, caffe2) == 3
+
+
+BITS = [
+    {"activation_bits": 2, "weight_bits": 2},
+    {"activation_bits": 4},
+    {"activation_bits": 6, "activations": "symmetric", "power_of_two": True},
+    {"activation_bits": 7, "weight_bits": 5},
+]
+WORDS = [
+    {"activation_bits": 16},
+    {"activation_bits": 16, "weight_bits": 16, "activations": "symmetric"},
+    {"activation_bits": 10, "weight_bits": 10, "power_of_two": True},
+    {"weight_bits": 12},
+]
+# Their float operators add up in another order than Caffe2's, which 16 bits show.
+FLOAT_SUMS = ("tanh", "tanh_again", "group_norm", "conv_transpose")
+
+
+@pytest.mark.filterwarnings("ignore::serverquant.GainWarning")
+@pytest.mark.parametrize("settings", BITS + WORDS, ids=str)
+def test_bits_of_operators(settings, caffe2):
+    for name, case in families.CASES.items():
+        if settings in WORDS and name in FLOAT_SUMS:
+            continue
+        made = serverquant.quantize(*case.nets, case.feeds, pair_safe=True, **settings)
+        assert check(made, case.feeds, caffe2) >= 2, name
+
+
+@pytest.mark.filterwarnings("ignore::serverquant.GainWarning")
+@pytest.mark.parametrize("settings", [*BITS, *WORDS, {"activation_bits": 8}], ids=str)
+@pytest.mark.parametrize("name", ["digits24", "digits_depthwise"])
+def test_bits_of_nets(name, settings, caffe2):
+    """On larger values than those of the calibration, too."""
+    feeds = {"data": np.load(NETS / "digits24" / "inputs.npz")["data"][:64]}
+    nets = [NETS / name / file for file in ("init_net.pb", "predict_net.pb")]
+    made = serverquant.quantize(*nets, feeds, pair_safe=True, **settings)
+    for factor in (1, 3):
+        assert check(made, {"data": np.float32(factor) * feeds["data"]}, caffe2) > 10
+
+
+@pytest.mark.filterwarnings("ignore::serverquant.GainWarning")
+@pytest.mark.parametrize("bits", [4, 16])
+@pytest.mark.parametrize("name", ["resnet_eighth_bn", "mobilenet_v2_quarter", "squeezenet_tiny", "sequence"])
+def test_bits_of_larger_nets(name, bits, caffe2):
+    feeds = dict(np.load(NETS / name / "inputs.npz"))
+    nets = [NETS / name / file for file in ("init_net.pb", "predict_net.pb")]
+    assert check(serverquant.quantize(*nets, feeds, pair_safe=True, activation_bits=bits), feeds, caffe2) > 20
+
+
+@pytest.mark.filterwarnings("ignore::serverquant.GainWarning")
+def test_mixed_bits(caffe2):
+    feeds = {"data": np.load(NETS / "digits24" / "inputs.npz")["data"][:64]}
+    nets = [NETS / "digits24" / file for file in ("init_net.pb", "predict_net.pb")]
+    overrides = {"data": {"activation_bits": 12}, "7*": {"weight_bits": 13}, "8*": {"activation_bits": 5}}
+    overrides["out"] = {"dynamic": True}
+    made = serverquant.quantize(*nets, feeds, pair_safe=True, overrides=overrides)
+    assert {entry["bits"] for entry in made.recipe["blobs"].values()} == {5, 8, 12}
+    assert check(made, feeds, caffe2) > 10
+
+
+@pytest.mark.parametrize("bits", range(2, 17))
+@pytest.mark.parametrize("symmetric", [0, 1])
+@pytest.mark.parametrize("power_of_two", [0, 1])
+def test_parameters_of_activations(bits, symmetric, power_of_two, caffe2):
+    """Those that Caffe2's Quantize chooses for the same values, by min_max."""
+    engine = "DNNLOWP" if bits <= 8 else "DNNLOWP_16"
+    given = {"preserve_activation_sparsity": symmetric, "force_scale_power_of_two": power_of_two}
+    net = proto.NetDef(name="quantize")
+    net.op.append(core.CreateOperator("Quantize", ["x"], ["y"], engine=engine, activation_precision=bits, **given))
+    net.external_input.append("x")
+    for seed, shift in enumerate((0, 0.4, 8, -8)):
+        x = np.float32(np.random.default_rng(seed).normal(size=(40, 5)) * 10.0 ** (seed - 1) + shift)
+        caffe2.reset()
+        caffe2.feed({"x": x})
+        caffe2.create(net.SerializeToString())
+        caffe2.run(1)
+        _, scale, zero_point = caffe2.fetch(["y"])["y"]
+        seen = BlobStatistics()
+        seen.add(x)
+        known = Statistics("")
+        known.blobs["x"] = seen
+        settings = Settings(
+            activation_bits=bits,
+            activations="symmetric" if symmetric else "asymmetric",
+            power_of_two=bool(power_of_two),
+        )
+        found = choose_params(known, "x", settings)
+        assert (np.float32(found.scale), found.zero_point) == (scale, zero_point)
 
 
 @pytest.mark.filterwarnings("ignore:.*stays float")
