@@ -1,11 +1,12 @@
 """Accuracy of nets quantized after training: methods, corrections, and the quantizers of NNCF and ONNX Runtime.
 
-    python benchmarks/accuracy.py [--json] [--only methods ...] [--nets depthwise ...] [--seeds 10] [--images 16]
+    python benchmarks/accuracy.py [--json] [--only bits ...] [--nets depthwise ...] [--seeds 10] [--images 16]
 
 - methods: ranges of activations by each method, on the trained nets (`nets/train_digits.py`);
 - corrections: the depthwise nets, of Relu and of Clip, one scale a tensor, without corrections, with each, with both;
 - peers: presets of ours against the peers on the same nets and calibration data, paired by seed: the mean drop of the
   share of right answers, and the mean difference to the best peer with its interval of 95 %;
+- bits: activations and weights of 4 to 16 bits, on two trained nets of `nets/`: right answers instead of points lost;
 - logits: signal to noise at the logits of ResNet-50 and MobileNetV2 with seeded weights (`nets/make_weights.py`).
 
 Peers get the net with its batch norms folded, as ours does for itself, and run as their models say, without the
@@ -40,6 +41,7 @@ UNEVEN = ("depthwise", "clipped")  # whose channels differ much: what correction
 LARGE = ("resnet50_recipe", "mobilenet_v2_recipe")
 METHODS = ("min_max", "p99", "percentile", "l1", "l2", "l2_approx", "kl")
 CALIBRATION = 256
+WIDTHS = ((8, 8), (6, 8), (4, 8), (8, 6), (8, 4), (6, 6), (4, 4), (16, 8), (8, 16), (12, 12), (16, 16))  # of bits
 DROP = 0.2  # points that `default` may lose on average
 # 97.5 % of Student's t, by degrees of freedom from 1
 T975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
@@ -233,6 +235,23 @@ def against_peers(report: timing.Report, seeds: int, kinds: list[str]) -> None:
             report.bound("the least that it may be worse by", worse - half, 0.0)
 
 
+def bits(report: timing.Report, _: int, __: list[str]) -> None:
+    folder = timing.ROOT / "nets" / "digits24"
+    train, test, labels = (np.load(folder / f"{name}.npz") for name in ("train", "inputs", "labels"))
+    for name in ("digits24", "digits_depthwise"):
+        init, predict = (timing.ROOT / "nets" / name / file for file in ("init_net.pb", "predict_net.pb"))
+        given = task(name, init, predict, train["data"][:CALIBRATION], test["data"], labels["labels"])
+        report.say(f"\nbits, {name}: {given.points(given.logits):.1f} % right in float")
+        for preset in ("fast", "default"):
+            for activations, weights in WIDTHS:
+                found = measured(ours(preset=preset, activation_bits=activations, weight_bits=weights), given)
+                right = given.points(given.logits) - found.drop
+                report.rows.append({"kind": "accuracy", "what": "bits", "net": name, "preset": preset, "right": right,
+                                    "activations": activations, "weights": weights, "sqnr": found.sqnr})
+                report.say(f"  {preset:8} activations {activations:2}, weights {weights:2}: {right:5.1f} %,"
+                           f" {found.sqnr:5.1f} dB")
+
+
 def logits(report: timing.Report, images: int, names: list[str]) -> None:
     rivals = peers()
     for name in names:
@@ -247,7 +266,8 @@ def logits(report: timing.Report, images: int, names: list[str]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
-    parser.add_argument("--only", nargs="+", choices=("methods", "corrections", "peers", "logits"), help="these tables")
+    parser.add_argument("--only", nargs="+", choices=("methods", "corrections", "peers", "bits", "logits"),
+                        help="these tables")
     parser.add_argument("--seeds", type=int, default=10, help="trained nets of each kind (default: 10)")
     parser.add_argument("--images", type=int, default=16, help="for the large nets, to calibrate and to test each")
     parser.add_argument("--nets", nargs="+", choices=(*KINDS, *LARGE), default=[*KINDS, *LARGE], help="these nets")
@@ -256,7 +276,8 @@ def main() -> int:
     report = timing.Report.start("Accuracy after quantization", args.json, [*nncf_onnx.versions(), *ort.versions()])
     for name, run, count, nets in (("methods", methods, args.seeds, kinds),
                                    ("corrections", corrections, args.seeds, kinds),
-                                   ("peers", against_peers, args.seeds, kinds), ("logits", logits, args.images, large)):
+                                   ("peers", against_peers, args.seeds, kinds), ("bits", bits, 0, []),
+                                   ("logits", logits, args.images, large)):
         if args.only is None or name in args.only:
             run(report, count, nets)
     return report.close()
