@@ -51,7 +51,7 @@ def defined(x, scale, bias, nhwc, multiplier, factor, zero_point, hi):
     last = gemm.requant_f32(acc, factor, zero_point, 0, hi)
     along = x.shape[2] if nhwc else x.shape[1]
     in_blocks = np.arange(along) < along // 8 * 8
-    return np.where(in_blocks if nhwc else in_blocks[:, None], np.clip(fixed, 0, hi), last)
+    return np.where(in_blocks if nhwc else in_blocks[:, None], np.clip(fixed, 0, 255), last)
 
 
 @pytest.mark.parametrize(("spread", "hi"), [(300, 255), (2**31 - 1, 255), (300, 15)])

@@ -231,7 +231,7 @@ static inline int32_t SQ_NAME(acc)(uint8_t x, int32_t scale, int32_t bias) {
 static inline int32_t SQ_NAME(fixed_point)(const sq_group_job* j, int32_t acc) {
     /* The bounds first: what is added to them cannot overflow. */
     int64_t v = (int64_t)((uint64_t)(int64_t)acc * (uint64_t)j->multiplier + (uint64_t)j->half) >> j->shift;
-    v = v > j->hi - j->zero_point ? j->hi - j->zero_point : v;
+    v = v > 255 - j->zero_point ? 255 - j->zero_point : v;
     return (int32_t)(v < -j->zero_point ? -j->zero_point : v) + j->zero_point;
 }
 

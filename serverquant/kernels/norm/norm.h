@@ -88,7 +88,7 @@ typedef struct {
     int64_t multiplier, half; /* products modulo 2^64 */
     int shift;
     float factor;
-    int zero_point, hi;      /* y is 0 to hi */
+    int zero_point, hi;      /* y is 0 to 255 in whole blocks, 0 to hi in the rest */
 } sq_group_job;
 
 extern const sq_row sq_norm_rows[];

@@ -31,7 +31,7 @@ cdef struct Rows:
     const int32_t* lengths      # NULL: no sequence is over
     uint8_t* y
     int64_t width
-    int timestep, h_zero_point, cell_zero_point, zero_point, second_zero_point
+    int timestep, h_zero_point, cell_zero_point, zero_point, second_zero_point, most
     float h_ratio, cell_ratio, to_product, to_y, to_second, to_tanh
 
 
@@ -39,8 +39,12 @@ cdef inline int rounded(float v) noexcept nogil:
     return <int>rint(v) if v > -2e9 and v < 2e9 else (-2000000000 if v < 0 else 2000000000)
 
 
+cdef inline uint8_t clamped(int v, int most) noexcept nogil:
+    return <uint8_t>max(0, min(most, v))
+
+
 cdef inline uint8_t byte(int v) noexcept nogil:
-    return <uint8_t>max(0, min(255, v))
+    return clamped(v, 255)
 
 
 cdef void over(const Rows* r, int64_t row) noexcept nogil:
@@ -50,9 +54,9 @@ cdef void over(const Rows* r, int64_t row) noexcept nogil:
         if r.c.drop:
             r.y[i], r.c.base.second.y[i] = r.zero_point, r.second_zero_point
         else:
-            r.y[i] = byte(rounded(<float>(r.h[i] - r.h_zero_point) * r.h_ratio) + r.zero_point)
-            r.c.base.second.y[i] = byte(rounded(<float>(r.cell[i] - r.cell_zero_point) * r.cell_ratio)
-                                        + r.second_zero_point)
+            r.y[i] = clamped(rounded(<float>(r.h[i] - r.h_zero_point) * r.h_ratio) + r.zero_point, r.most)
+            r.c.base.second.y[i] = clamped(rounded(<float>(r.cell[i] - r.cell_zero_point) * r.cell_ratio)
+                                           + r.second_zero_point, r.most)
 
 
 cdef void step_row(const Rows* r, int64_t row) noexcept nogil:
@@ -64,9 +68,9 @@ cdef void step_row(const Rows* r, int64_t row) noexcept nogil:
         i = row * r.width + d
         kept = c.forget[gates[r.width + d]] * (<int>r.cell[i] - r.cell_zero_point)
         product = rounded(<float>kept * r.to_product) + c.gate[gates[d]] * (<int>c.input[gates[3 * r.width + d]] - 128)
-        c.base.second.y[i] = byte(rounded(<float>product * r.to_second) + r.second_zero_point)
+        c.base.second.y[i] = clamped(rounded(<float>product * r.to_second) + r.second_zero_point, r.most)
         t = c.tanh[byte(rounded(<float>product * r.to_tanh) + 128)]
-        r.y[i] = byte(rounded(<float>(c.gate[gates[2 * r.width + d]] * (t - 128)) * r.to_y) + r.zero_point)
+        r.y[i] = clamped(rounded(<float>(c.gate[gates[2 * r.width + d]] * (t - 128)) * r.to_y) + r.zero_point, r.most)
 
 
 cdef void run_rows(const void* job, long long begin, long long end) noexcept nogil:
@@ -95,7 +99,7 @@ cdef int cell(sq_step* s, const QInput* ins, uint8_t* y, float scale, int zero_p
         r.gates = <uint8_t*>scratch
     r.lengths = <const int32_t*>s.in_[3].data if c.lengths else NULL
     r.timestep = (<const int32_t*>s.in_[4 if c.lengths else 3].data)[0]
-    r.y, r.width = y, s.in_[1].shape.dims[2]
+    r.y, r.width, r.most = y, s.in_[1].shape.dims[2], (1 << c.base.params.precision) - 1
     r.h_zero_point, r.cell_zero_point = ins[0].zero_point, ins[1].zero_point
     r.zero_point, r.second_zero_point = zero_point, c.base.second.zero_point
     r.h_ratio, r.cell_ratio = ins[0].scale / scale, ins[1].scale / c.base.second.scale
@@ -110,13 +114,14 @@ cdef void fill_tables(Cell* c, float forget_bias) noexcept nogil:
     cdef float sigmoid_in = 6.0 / 127, tanh_in = 3.0 / 127, ratio
     cdef int q, bias
     cdef Params* p = &c.base.params
+    cdef int half = 1 << (p.precision - 1)
     choose_c(sigmoid_in * -128, sigmoid_in * 127, p.precision, p.symmetric, p.power_of_two, &c.gate_scale,
              &c.gate_zero_point)
     fill_tanh(c.tanh)
     for q in range(256):
         c.sigmoid[q] = c.tanh[q] - 1
     bias = rounded(forget_bias * (<float>1 / c.gate_scale) + c.gate_zero_point)
-    bias = max(-128, min(127, bias))
+    bias = max(-half, min(half - 1, bias))
     for q in range(256):
         ratio = c.gate_scale / sigmoid_in
         c.gate[q] = c.sigmoid[byte(rounded(<float>(q - c.gate_zero_point) * ratio) + 128)]

@@ -9,6 +9,7 @@ from reference import layers as want
 
 from serverquant import core
 from serverquant._base.errors import ArgumentError, OperatorError, ShapeError
+from serverquant.blobs.store import Int8
 from serverquant.runtime.workspace import Workspace
 
 RNG = np.random.default_rng(21)
@@ -233,3 +234,18 @@ def test_inference_lstm_refuses():
         run("InferenceLSTM", feeds, ("Y", "h_out", "c_out"))
     with pytest.raises(ShapeError, match=r"expected \(12, 5\)"):
         run("InferenceLSTM", feeds | {"wi": floats(12, 4)}, ("Y", "h_out", "c_out"), has_biases=0)
+
+
+def test_states_of_fewer_bits():
+    """As the real Caffe2 has them: they end at 2^5 - 1, and so, as signed numbers, does the forget bias."""
+    tensors = {
+        "h": [[[27, 20, 16], [8, 9, 1]]],
+        "c": [[[2, 0, 5], [26, 20, 29]]],
+        "g": [[[16, 19, 31, 23, 20, 17, 17, 29, 8, 26, 21, 0], [12, 27, 17, 1, 24, 23, 27, 5, 2, 27, 0, 17]]],
+    }
+    feeds = {name: Int8(np.uint8(q), np.float32(0.1), 10) for name, q in tensors.items()}
+    feeds |= {"lengths": np.int32([9, 2]), "time": np.int32([3])}
+    out = {"Y_scale": 0.05, "Y_zero_point": 16, "Y2_scale": 0.05, "Y2_zero_point": 16}
+    h, c = run("Int8LSTMUnit", feeds, ("H", "C"), engine="DNNLOWP", forget_bias=6.5, activation_precision=5, **out)
+    np.testing.assert_array_equal(h.data, [[[13, 16, 15], [12, 14, 0]]])
+    np.testing.assert_array_equal(c.data, [[[11, 15, 0], [31, 31, 31]]])
