@@ -52,8 +52,8 @@ def rows(*ops, wants, least=30.0, feeds=None, inputs=(), **weights):
     return Case(nets_of([fc, *ops, last], inputs=tuple(feeds), **made), feeds, set(wants.split()), least)
 
 
-def spatial(ndim: int, order: str, **args):
-    """Two convolutions and a maximum in other than two dimensions."""
+def spatial(ndim: int, order: str, pool: str = "", **args):
+    """Two convolutions and a maximum in other than two dimensions; between them a pool of all."""
     size, kernel = {3: ((2, 4, 9), (3,)), 5: ((2, 4, 5, 6, 7), (3, 3, 3))}[ndim]
     w = random(6, 4, *kernel, seed=1) / 5
     x, v = random(*size), random(5, 6, *(1 for _ in kernel), seed=2)
@@ -62,9 +62,13 @@ def spatial(ndim: int, order: str, **args):
     ops = [
         core.CreateOperator("Conv", ["x", "w", "c"], ["h"], kernels=list(kernel), order=order, **args),
         core.CreateOperator("Relu", ["h"], ["i"]),
-        core.CreateOperator("Conv", ["i", "v"], ["y"], kernels=[1] * len(kernel), order=order),
+        core.CreateOperator("Conv", ["p" if pool else "i", "v"], ["y"], kernels=[1] * len(kernel), order=order),
     ]
-    return Case(nets_of(ops, w=w, v=v, c=random(6, seed=3)), {"x": x}, {"Int8ConvRelu", "Int8Conv"})
+    wants = {"Int8ConvRelu", "Int8Conv"}
+    if pool:
+        ops.insert(2, core.CreateOperator(pool, ["i"], ["p"], global_pooling=1, order=order))
+        wants.add(f"Int8{pool}")
+    return Case(nets_of(ops, w=w, v=v, c=random(6, seed=3)), {"x": x}, wants)
 
 
 def cell(**args):
@@ -185,6 +189,8 @@ CASES = {
     "convolution_1d_nhwc": spatial(3, "NHWC", pads=[1, 1]),
     "convolution_3d": spatial(5, "NCHW", pads=[1] * 6),
     "convolution_3d_nhwc": spatial(5, "NHWC", strides=[2, 2, 2]),
+    "average_of_volumes": spatial(5, "NCHW", "AveragePool"),
+    "maximum_of_volumes": spatial(5, "NHWC", "MaxPool"),
     "mul_rows": rows(op("Tanh", "h", "j"), op("Mul", "j h", "i"), wants="Int8Mul Int8Tanh", least=25),
     "elementwise_linear": rows(
         op("Relu", "h", "j"), op("ElementwiseLinear", "j a s", "i"), wants="Int8ElementwiseLinear",
