@@ -55,6 +55,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weight-bits", type=int, choices=BITS, metavar="2..16", help="of weights (default 8)")
     parser.add_argument("--activation-bits", type=int, choices=BITS, metavar="2..16", help="of activations (default 8)")
     parser.add_argument("--activations", choices=ACTIVATIONS, help="their zero points (default asymmetric)")
+    parser.add_argument(
+        "--asymmetric-weights",
+        dest="symmetric_weights",
+        action="store_false",
+        default=None,
+        help="levels from the smallest weight to the largest (default: as far on both sides of 0)",
+    )
     parser.add_argument("--power-of-two", action="store_true", default=None, help="scales that are powers of two")
     parser.add_argument(
         "--override",
@@ -134,6 +141,7 @@ def main(args: argparse.Namespace) -> int:
             weight_bits=args.weight_bits,
             activation_bits=args.activation_bits,
             activations=args.activations,
+            symmetric_weights=args.symmetric_weights,
             power_of_two=args.power_of_two,
             overrides=_overrides(args.override),
             batch=args.batch,

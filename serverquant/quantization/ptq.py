@@ -75,8 +75,9 @@ class Settings:
     `group` of a convolution; `channel` for target `serverquant` alone.
     weight_bits, activation_bits: 2 to 16, of weights of layers and of activations. Up to 8 they are stored in bytes;
     above that operators of engine DNNLOWP_16 run them, and what has no such form stays float. activations: one of
-    ACTIVATIONS; symmetric ones have the middle zero point, 128 of 8 bits, where both signs occur. power_of_two:
-    scales are rounded up to powers of two, but for those that a limit or a table fixes.
+    ACTIVATIONS; symmetric ones have the middle zero point, 128 of 8 bits, where both signs occur. symmetric_weights: so
+    have weights; else their levels reach from the smallest to the largest, but in what must be pair_safe.
+    power_of_two: scales are rounded up to powers of two, but for those that a limit or a table fixes.
     overrides: {blob or pattern: {"granularity", "weights", "weight_bits", "activation_bits", "method", "float",
     "dynamic"}} for the operators that write these blobs in the float net; see `rules.rules_of`."""
 
@@ -92,6 +93,7 @@ class Settings:
     weight_bits: int = 8
     activation_bits: int = 8
     activations: str = "asymmetric"
+    symmetric_weights: bool = True
     power_of_two: bool = False
     overrides: Overrides = field(default_factory=dict)
 
@@ -108,6 +110,7 @@ class Settings:
             ("weight_bits", self.weight_bits, BITS),
             ("activation_bits", self.activation_bits, BITS),
             ("activations", self.activations, ACTIVATIONS),
+            ("symmetric_weights", self.symmetric_weights, (True, False)),
         ):
             if not is_one_of(value, known):
                 raise ArgumentError(f"{what} is {value!r}; it must be one of {', '.join(map(str, known))}")
@@ -120,6 +123,13 @@ class Settings:
 
     def _check_target(self) -> None:
         asked = [self.granularity, *(given.get("granularity", "tensor") for given in self.overrides.values())]
+        for what, is_asked in (
+            ("a granularity", asked != ["tensor"] * len(asked)),
+            ("pair_safe", self.pair_safe),
+            ('weights "search"', "search" in (self.weights, *(o.get("weights") for o in self.overrides.values()))),
+        ):
+            if is_asked and not self.symmetric_weights:
+                raise ArgumentError(f"{what} goes with symmetric weights alone")
         for granularity in asked:
             if self.target == "caffe2" and granularity == "channel":
                 raise ArgumentError(
@@ -202,6 +212,7 @@ def quantize(
     weight_bits: int | None = None,
     activation_bits: int | None = None,
     activations: str | None = None,
+    symmetric_weights: bool | None = None,
     power_of_two: bool | None = None,
     overrides: Overrides | None = None,
     batch: int | None = None,
@@ -215,8 +226,8 @@ def quantize(
     of the statistics.
     preset: one of PRESETS. recipe: what an earlier call left, or the path of its file, instead: its settings are taken
     again. method, weights, percentile, pair_safe, equalization, bias, embeddings, target, granularity, weight_bits,
-    activation_bits, activations, power_of_two, overrides: instead of these, see `Settings`. batch, progress: see
-    `calibrate`.
+    activation_bits, activations, symmetric_weights, power_of_two, overrides: instead of these, see `Settings`. batch,
+    progress: see `calibrate`.
 
     With target `caffe2` the net made runs here and in Caffe2 1.8.1 with the same bytes. What has no int8 form stays
     float; `recipe["float"]` says why; a GainWarning is given where a net will hardly gain. QuantizationError for a net
@@ -227,7 +238,7 @@ def quantize(
     given.update(equalization=equalization, bias=bias, embeddings=embeddings)
     given.update(target=target, granularity=granularity, overrides=overrides)
     given.update(weight_bits=weight_bits, activation_bits=activation_bits)
-    given.update(activations=activations, power_of_two=power_of_two)
+    given.update(activations=activations, symmetric_weights=symmetric_weights, power_of_two=power_of_two)
     asked = {name: value for name, value in given.items() if value is not None}
     wanted = None if recipe is None else read_recipe(recipe)
     settings = _settings(preset, wanted, asked)
@@ -331,6 +342,7 @@ def _write(bench: _Bench, whole: str, data: Any, batch: int | None) -> Result:
         activation_bits=settings.activation_bits,
         method=settings.method,
         symmetric=settings.activations == "symmetric",
+        symmetric_weights=settings.symmetric_weights,
         power_of_two=settings.power_of_two,
     )
     rules = rules_of(net, rule, settings.overrides)

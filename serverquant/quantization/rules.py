@@ -17,7 +17,11 @@ GRANULARITIES = ("tensor", "channel", "group")
 BITS = tuple(range(2, 17))  # of activations and weights; above BYTE they take engine DNNLOWP_16
 BYTE = 8
 # Above so many bits these kinds search for minutes; kl says nothing besides where levels outnumber a histogram's bins.
-SEARCHED_BITS = {"weights": {"kl": 11, "l1": 12}, "method": {"kl": 11}}
+SEARCHED_BITS = {
+    "method": {"kl": 11},
+    "weights": {"kl": 11, "l1": 12},
+    "asymmetric weights": {"kl": 8, "l1": 10, "l2": 12},
+}
 FLAGS = ("float", "dynamic")
 INPUT = "(input)"  # stands for the type of what writes an input of the net
 OF_INPUTS = {"method", "activation_bits"}  # what an override may say of one
@@ -27,9 +31,9 @@ Overrides = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Rule:
-    """granularity, weights, weight_bits, activation_bits, method, power_of_two: as in `ptq.Settings`. symmetric:
-    activations are. float: it stays float. dynamic: an FC reads floats and quantizes them at each run, by the range
-    that they have then."""
+    """granularity, weights, weight_bits, activation_bits, method, symmetric_weights, power_of_two: as in
+    `ptq.Settings`. symmetric: activations are. float: it stays float. dynamic: an FC reads floats and quantizes them
+    at each run, by the range that they have then."""
 
     granularity: str = "tensor"
     weights: str = "min_max"
@@ -39,6 +43,7 @@ class Rule:
     float: bool = False
     dynamic: bool = False
     symmetric: bool = False
+    symmetric_weights: bool = True
     power_of_two: bool = False
 
     def check(self, name: str) -> None:
@@ -49,11 +54,14 @@ class Rule:
                 f'granularity "channel" goes with {BYTE} bits at most, and "{name}" asks for {widest}: '
                 "above that a weight has one scale"
             )
-        for key, bits in (("weights", self.weight_bits), ("method", self.activation_bits)):
-            kind = getattr(self, key)
-            if bits > SEARCHED_BITS[key].get(kind, bits):
-                most = SEARCHED_BITS[key][kind]
-                raise ArgumentError(f'{key} "{kind}" goes with {most} bits at most, and "{name}" asks for {bits}')
+        weights = "weights" if self.symmetric_weights else "asymmetric weights"
+        for what, kind, bits in (
+            (weights, self.weights, self.weight_bits),
+            ("method", self.method, self.activation_bits),
+        ):
+            most = SEARCHED_BITS[what].get(kind, bits)
+            if bits > most:
+                raise ArgumentError(f'{what} "{kind}" goes with {most} bits at most, and "{name}" asks for {bits}')
 
 
 def check_overrides(overrides: Any, kinds: Mapping[str, Sequence[Any]]) -> None:

@@ -135,6 +135,7 @@ BITS = [
     {"activation_bits": 4},
     {"activation_bits": 6, "activations": "symmetric", "power_of_two": True},
     {"activation_bits": 7, "weight_bits": 5},
+    {"symmetric_weights": False, "pair_safe": False, "activation_bits": 7},
 ]
 WORDS = [
     {"activation_bits": 16},
@@ -152,7 +153,7 @@ def test_bits_of_operators(settings, caffe2):
     for name, case in families.CASES.items():
         if settings in WORDS and name in FLOAT_SUMS:
             continue
-        made = serverquant.quantize(*case.nets, case.feeds, pair_safe=True, **settings)
+        made = serverquant.quantize(*case.nets, case.feeds, **{"pair_safe": True, **settings})
         assert check(made, case.feeds, caffe2) >= 2, name
 
 
@@ -163,7 +164,7 @@ def test_bits_of_nets(name, settings, caffe2):
     """On larger values than those of the calibration, too."""
     feeds = {"data": np.load(NETS / "digits24" / "inputs.npz")["data"][:64]}
     nets = [NETS / name / file for file in ("init_net.pb", "predict_net.pb")]
-    made = serverquant.quantize(*nets, feeds, pair_safe=True, **settings)
+    made = serverquant.quantize(*nets, feeds, **{"pair_safe": True, **settings})
     for factor in (1, 3):
         assert check(made, {"data": np.float32(factor) * feeds["data"]}, caffe2) > 10
 

@@ -45,7 +45,7 @@ def quantized(
     zero point is 128: where the kind gives another, min_max is taken.
     """
     middle = 1 << (rule.weight_bits - 1)
-    params = weight_params(value, rule.weights, rule.weight_bits)
+    params = _chosen(value, rule)
     if least is not None:
         if params.zero_point != middle:
             params = weight_params(value, "min_max", rule.weight_bits)._replace(zero_point=middle)  # zeros alone have 0
@@ -83,6 +83,17 @@ def least_scales(bias: np.ndarray, sx: float, blocks: int) -> np.ndarray:
     return np.float32(most / (np.float64(sx) * 2**BIAS_BITS))
 
 
+def _chosen(value: np.ndarray, rule: Rule) -> QParams:
+    """Unsigned parameters of a weight; without symmetry those of Caffe2 where it quantizes one itself, and powers of
+    two already if those are asked for."""
+    kind, bits = rule.weights, rule.weight_bits
+    if rule.symmetric_weights:
+        return weight_params(value, kind, bits)
+    kept = DEFAULTS._replace(precision=bits, power_of_two=rule.power_of_two)
+    found = choose_weight(value, kind, bits, False, rule.power_of_two, kept)
+    return QParams(found.scale, found.zero_point + (1 << (bits - 1)), bits)
+
+
 def weight_params(value: np.ndarray, kind: str, bits: int = 8) -> QParams:
     """Unsigned parameters of a weight: min_max has one scale for both signs, others what `choose_weight` says."""
     if kind == "search":
@@ -105,7 +116,7 @@ def of_words(
 
     bias: one for each output. centred: the zero point of x is known; else either side may have all its levels.
     """
-    params = weight_params(value, rule.weights, rule.weight_bits)
+    params = _chosen(value, rule)
     above, below = (x.qmax - x.zero_point, x.zero_point) if centred else (x.qmax, x.qmax)
     while True:
         signed = quantize(value, params).reshape(len(value), -1).astype(np.int64) - params.zero_point
@@ -136,7 +147,8 @@ def widened(value: np.ndarray, params: QParams, room: int) -> QParams:
 
     Caffe2 adds products x0 w0 + x1 w1 of neighbours along K in saturating int16: without VNNI everywhere, in its
     depthwise 3x3 kernel on every CPU. No pair leaves int16 when positive w of a pair add up to at most `room`, and
-    negative ones to at least -`room`. With 7 bits or fewer of x or w none does anyway.
+    negative ones to at least -`room`. With 7 bits or fewer of x or w none does anyway. Weights that are not symmetric
+    become so.
     """
     if params.zero_point != 1 << (params.precision - 1):
         params = weight_params(value, "min_max", params.precision)
