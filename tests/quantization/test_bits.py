@@ -296,6 +296,20 @@ def test_dynamic_layers():
     assert off[12] > off[8] + 15 > off[4] + 30
 
 
+def test_what_cannot_be_dynamic_reads_words_all_the_same():
+    overrides = {"x": {"activation_bits": 12}, "*": {"dynamic": True}}
+    made = quantize(*image_net(), {"x": X}, preset="fast", overrides=overrides)
+    first = next(op for op in made.predict.op if "Conv" in op.type)
+    assert (first.type, first.engine, first.input[0]) == ("Conv", WIDE, "x_int8")
+
+
+def test_weights_that_caffe2_quantizes_are_told_too():
+    nets = nets_of([conv("x", "y", "w", group=2)], w=random(8, 4, 3, 3))
+    made = quantize(*nets, {"x": random(4, 8, 6, 6)}, granularity="group", preset="fast")
+    assert any(arg.name == "quantize_groupwise" for op in made.predict.op for arg in op.arg)
+    assert made.recipe["weights"]["y"]["bits"] == 8
+
+
 # ---- of single operators --------------------------------------------------------------------------------------------
 
 

@@ -173,8 +173,10 @@ def _grouped(
     bias = w.float_bias(op, len(turned))
     given = w.net.weight(bias)
     assert given is not None
-    if (grouped(turned, group, kind)[1] < least_scales(given, x.params.scale, group)).any():
+    scales = grouped(turned, group, kind)[1]
+    if (scales < least_scales(given, x.params.scale, group)).any():
         return None
+    w.out.weights[op.output[0]] = {"bits": BYTE, "scale": float(scales.max())}
     weight = w.net.add_weight(f"{op.input[1]}_grouped", turned)
     if kind != "min_max":
         args["weight_quantization_kind"] = kind

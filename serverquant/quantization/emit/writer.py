@@ -209,11 +209,12 @@ class Writer:
     def needs_wide(self, op: OperatorDef) -> bool:
         """Whether what op reads, its weight or what it writes has more than 8 bits."""
         rule, read = self.rule(op), [name for name in op.input if name in self.statistics.blobs]
-        bits = [] if rule.dynamic else [self.bits(name) for name in read]
+        if rule.dynamic and op.type == "FC":
+            return max(rule.weight_bits, rule.activation_bits) > BYTE
+        bits = [self.bits(name) for name in read]
         if op.type in WEIGHTED:
-            read_constant = op.input[0] not in self.statistics.blobs
-            bits += [rule.weight_bits, *([rule.activation_bits] if read_constant else [])]
-        if rule.dynamic or not (op.type in KEEPS or (op.type == "FC" and self.is_float(op.output[0]))):
+            bits += [rule.weight_bits, self.bits(op.input[0])]
+        if not (op.type in KEEPS or (op.type == "FC" and self.is_float(op.output[0]))):
             bits.append(rule.activation_bits)
         return max(bits, default=BYTE) > BYTE
 
