@@ -13,6 +13,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,9 @@ from serverquant.quantization.statistics import Statistics, digest, fingerprint
 from serverquant.runtime.observe import observe
 from serverquant.runtime.operator import Operator
 
-# A batch is made no larger than what keeps the largest blob of a net in the cache between its writing and counting.
-CACHED_BYTES = 2 << 20
+# A batch is made no larger than what keeps the largest blob of a net in the last cache between its writing and its
+# counting. Up to there larger ones pay: the way to the counting of a blob costs as much as counting 10,000 values.
+CACHED_BYTES = 16 << 20
 AVERAGE = 0.01  # weight of a batch in moving averages where none is given
 
 Progress = Callable[[int, "int | None"], None]
@@ -135,19 +137,21 @@ def calibrate_net(
         raise ArgumentError(f"average is {average}; the weight of a batch must be above 0 and at most 1")
     if batch is not None and batch < 1:
         raise ArgumentError(f"batch is {batch}; it must be 1 or more")
-    with _predictor(net) as run:
+    with ThreadPoolExecutor(1) as aside, _predictor(net) as run:
+        fingerprinted = aside.submit(fingerprint_of, net)  # of weights of 100 MB as long as two images take
         samples_given = Data(data, run.inputs)
         if batch is None:
             batch = BATCH if average is not None else _batch_for_cache(run, samples_given)
-        found = Statistics(fingerprint_of(net))
+        found = Statistics()
         found.average = average
         found.unfinished = digest(samples_given.description.encode(), repr((average, average and batch)).encode())
         if file is not None:
+            found.fingerprint = fingerprinted.result()
             found = file.begin(found)
         _run(run, samples_given, batch, _Counter(found, _fused(net)), file, progress)
     if not found.samples:
         raise QuantizationError("there is no calibration data: not one sample was given")
-    found.unfinished = ""
+    found.unfinished, found.fingerprint = "", fingerprinted.result()
     if file is not None:
         file.finish(found)
     return found

@@ -61,11 +61,13 @@ def equalize(net: Net, kind: str, statistics: Statistics | None = None) -> int:
     joints = list(_joints(net)) if kind != "none" else []
     known = statistics if kind == "through_clip" else None
     joints = [joint for joint in joints if not joint.clips or (known is not None and joint.bound(known))]
-    for joint in joints:
-        joint.writer.measure()
+    layers = {id(joint.writer): joint.writer for joint in joints}
     for joint in joints:  # who reads in one joint writes in another
         for reader in joint.readers:
-            reader.measure(joint.channels, joint.last)
+            reader.channels, reader.last = joint.channels, joint.last
+            layers[id(reader)] = reader
+    for layer in layers.values():
+        layer.measure()
     if kind == "activations":
         assert statistics is not None
         for joint in joints:
@@ -75,7 +77,7 @@ def equalize(net: Net, kind: str, statistics: Statistics | None = None) -> int:
         for _ in range(MAX_ROUNDS):
             if max((_even_out(joint) for joint in joints), default=0.0) < SETTLED:
                 break
-    for layer in {id(layer): layer for joint in joints for layer in (joint.writer, *joint.readers)}.values():
+    for layer in layers.values():
         layer.write(net)
     _rename(net, [name for joint in joints for name in joint.blobs])
     return len(joints)
@@ -90,18 +92,18 @@ class _Layer:
     """A Conv or FC, the magnitudes of its weights, and what its channels are to be multiplied by.
 
     sizes: float64 [groups, outputs of a group, inputs of a group], the largest magnitude of each channel by channel:
-    evening out goes over these again and again, and over the weights once.
+    evening out goes over these again and again, and over the weights once. channels: of what it reads; as many as it
+    has groups where its rows alone matter. last: see `_by_input`.
     """
 
     def __init__(self, op: OperatorDef, weight: np.ndarray, bias: np.ndarray | None):
         self.op, self.weight, self.bias = op, weight, bias
         self.group = arguments(op).int("group", 1)
-        self.channels, self.last = 0, False
+        self.channels, self.last = self.group, False
         self.sizes = np.zeros(0)
 
-    def measure(self, channels: int = 0, last: bool = False) -> None:
-        """Make `sizes`. channels: of what it reads; 0, its rows alone matter. last: see `_by_input`."""
-        self.channels, self.last = channels or self.group, last
+    def measure(self) -> None:
+        """Make `sizes`."""
         self.sizes = self._largest(self._by_input(self.weight))
         self._rows, self._columns = np.ones(len(self.weight)), np.ones(self.channels)
 
