@@ -108,14 +108,15 @@ SQ_INLINE int64_t SQ_NAME(bags_run_two)(const sq_bags_block* k, sq_bags_lane* on
     return soon;
 }
 
-/* See sq_bags_block_fn. A sum waits for the one before it, so two bags with short rows are summed at the same time. */
+/* See sq_bags_block_fn. A sum waits for the one before it, so two bags with short rows are summed at the same time; not
+ * with rows of floats, which are waited for longer. */
 SQ_INLINE void SQ_NAME(bags_block)(const sq_bags_block* k, long long begin, long long end, int64_t last) {
     int64_t soon = k->job->starts[begin]; /* the next place to ask for */
     sq_bags_lane one, two;
     SQ_V sums[SQ_PARTS * SQ_NAME(BAGS_VECTORS)], others[SQ_PARTS * SQ_NAME(BAGS_VECTORS)];
     long long next = begin;
     soon = SQ_NAME(bags_take)(k, &one, next++, soon, last, sums);
-    if (k->bits <= 8 && k->parts * 2 <= SQ_PARTS && next < end) {
+    if (k->bits <= 16 && k->parts * 2 <= SQ_PARTS && next < end) {
         soon = SQ_NAME(bags_take)(k, &two, next++, soon, last, others);
         for (;;) {
             const int64_t left = one.end - one.i, left_two = two.end - two.i;
