@@ -87,11 +87,13 @@ SQ_INLINE int64_t SQ_NAME(bags_take)(const sq_bags_block* k, sq_bags_lane* lane,
 /* Adds the next n rows of a bag. The next place to ask for. */
 SQ_INLINE int64_t SQ_NAME(bags_run)(const sq_bags_block* k, sq_bags_lane* one, int64_t n, int64_t soon, int64_t last,
                                     SQ_V* sums) {
-    for (const int64_t end = one->i + n; one->i < end; one->i++) {
-        if (__builtin_expect(soon < last, 1)) sq_bags_prefetch(k, soon++);
+    const int64_t ahead = soon - one->i, end = one->i + n, asking = end + ahead < last ? end : last - ahead;
+    for (; one->i < asking; one->i++) {
+        sq_bags_prefetch(k, one->i + ahead);
         SQ_NAME(bags_add)(k, one, one->i, sums);
     }
-    return soon;
+    for (; one->i < end; one->i++) SQ_NAME(bags_add)(k, one, one->i, sums);
+    return asking + ahead;
 }
 
 /* Adds the next n rows of two bags at the same time. The next place to ask for. */
