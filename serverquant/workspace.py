@@ -480,6 +480,8 @@ def RegisteredOperators() -> list[str]:
 
 
 def _net_name(net: Any) -> str:
+    if isinstance(net, str):  # at every run: an attribute that is not there costs more than the rest of RunNet
+        return net
     if hasattr(net, "Proto"):
         net = net.Proto()
     return net.name if hasattr(net, "SerializeToString") else blob_name(net)

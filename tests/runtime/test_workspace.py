@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -41,6 +44,24 @@ def test_fetch_copies():
 def test_strings():
     workspace.FeedBlob("S", np.array([["a", "bc"]], dtype=object))
     assert workspace.FetchBlob("S").tolist() == [[b"a", b"bc"]]
+
+
+def wants_large_pages(blob):
+    """Whether the middle of a blob's memory has been marked for large pages."""
+    at = workspace.current().get(blob).view()
+    address, inside = at.ctypes.data + at.nbytes // 2, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if mapping := re.match("([0-9a-f]+)-([0-9a-f]+) ", line):
+            inside = int(mapping[1], 16) <= address < int(mapping[2], 16)
+        if inside and line.startswith("VmFlags:"):
+            return "hg" in line.split()
+    raise AssertionError("no mapping has this address")
+
+
+@pytest.mark.skipif(not Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="this system has no large pages")
+def test_large_tables_ask_for_large_pages():
+    workspace.FeedBlob("table", np.zeros(64 << 20, np.uint8))  # more than malloc ever takes from its heap
+    assert wants_large_pages("table")
 
 
 def test_int8_blob():

@@ -35,5 +35,6 @@ cdef void sum_bags(sq_bags_job* job, int bits, int64_t bags, int64_t indices, vo
         run = U4[level()]
     else:
         run = U2[level()]
-    # 4 columns count as one operation: so fast are sums of rows that lie in the caches.
-    parallel_range(run, job, bags, 1, team_size((bags + indices) * (job.columns + 3) // 4))
+    # 4 columns count as one operation, 2 of floats: so fast are sums of rows that lie in the caches.
+    cdef int64_t operations = (job.columns + 3) // (2 if bits == 32 else 4)
+    parallel_range(run, job, bags, 1, team_size((bags + indices) * operations))

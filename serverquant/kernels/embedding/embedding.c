@@ -14,12 +14,20 @@ SQ_INLINE void sq_unpack_scalar(int bits, const uint8_t* from, float* to) {
                              : (float)(from[c / each] >> c % each * bits & mask);
 }
 
+/* give(parts, ...) for each number of parts that an instruction set has registers for. */
+#define SQ_UP_TO_1(give, ...) give(1, __VA_ARGS__)
+#define SQ_UP_TO_4(give, ...) \
+    SQ_UP_TO_1(give, __VA_ARGS__) give(2, __VA_ARGS__) give(3, __VA_ARGS__) give(4, __VA_ARGS__)
+#define SQ_UP_TO_8(give, ...) \
+    SQ_UP_TO_4(give, __VA_ARGS__) give(5, __VA_ARGS__) give(6, __VA_ARGS__) give(7, __VA_ARGS__) give(8, __VA_ARGS__)
+
 #define SQ_SUFFIX scalar
 #define SQ_UNPACK sq_unpack_scalar
 #define SQ_TWO_HALVES sq_two_halves_scalar
 #define SQ_PARTS 1
 #define SQ_V float
 #define SQ_V_SET(x) (x)
+#define SQ_V_SAME(p) sq_float_at(p)
 #define SQ_V_ADD(a, b) ((a) + (b))
 #define SQ_V_MUL(a, b) ((a) * (b))
 #define SQ_V_FMA(a, b, c) fmaf(a, b, c)
@@ -35,6 +43,7 @@ SQ_TARGET_AVX2_BEGIN
 #define SQ_PARTS 4
 #define SQ_V __m256
 #define SQ_V_SET _mm256_set1_ps
+#define SQ_V_SAME(p) _mm256_broadcast_ss((const float*)(p))
 #define SQ_V_ADD _mm256_add_ps
 #define SQ_V_MUL _mm256_mul_ps
 #define SQ_V_FMA _mm256_fmadd_ps
@@ -50,6 +59,7 @@ SQ_TARGET_AVX512VNNI_BEGIN
 #define SQ_PARTS 8
 #define SQ_V __m512
 #define SQ_V_SET _mm512_set1_ps
+#define SQ_V_SAME(p) _mm512_broadcastss_ps(_mm_load_ss((const float*)(p)))
 #define SQ_V_ADD _mm512_add_ps
 #define SQ_V_MUL _mm512_mul_ps
 #define SQ_V_FMA _mm512_fmadd_ps

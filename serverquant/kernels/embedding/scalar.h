@@ -12,10 +12,13 @@
 typedef struct {
     const sq_bags_job* job;
     const uint8_t* const* found;
-    const float* weights;
-    int bits, parts, columns;
+    int bits, parts, plain; /* plain: see sq_bags_plain */
+    int columns;
     long long first, tail, end; /* from the first of them on: bytes to the last value, bytes to the end of the row */
 } sq_bags_block;
+
+/* Sums a block's columns of bags begin <= bag < end; rows are asked for up to place `last`. */
+typedef void (*sq_bags_block_fn)(const sq_bags_job* j, long long first, long long begin, long long end, int64_t last);
 
 /* A bag that is being summed: the next place and the last; weights are those of places from `origin` on. */
 typedef struct {
@@ -23,9 +26,12 @@ typedef struct {
     int64_t i, end, origin;
 } sq_bags_lane;
 
-SQ_INLINE sq_bags_block sq_bags_block_of(const sq_bags_job* j, int bits, long long first, int parts, int columns) {
-    const long long before = first * bits / 8;
-    const sq_bags_block block = {j, j->found, j->weights, bits, parts, columns,
+/* Whether every place has a row, of weight 1, with its parameters behind its values: a shorter loop. */
+SQ_INLINE int sq_bags_plain(const sq_bags_job* j) { return !j->weights && !j->map && !j->apart; }
+
+SQ_INLINE sq_bags_block sq_bags_block_of(const sq_bags_job* j, int bits, int parts, int plain, long long first) {
+    const long long left = j->columns - first, before = first * bits / 8;
+    const sq_bags_block block = {j, j->found, bits, parts, plain, left < 16 * parts ? (int)left : 16 * parts,
                                  first, j->columns * bits / 8 - before, j->stride - before};
     return block;
 }
@@ -94,15 +100,13 @@ SQ_INLINE int sq_bags_ahead(const sq_bags_block* k) {
     return fit < 8 ? 8 : fit > 64 ? 64 : fit;
 }
 
-/* Asks for the values of place i, if it is below `last`, and their parameters. The place after it. */
-SQ_INLINE int64_t sq_bags_prefetch(const sq_bags_block* k, int64_t i, int64_t last) {
-    if (i >= last) return i;
+/* Asks for the values of place i and their parameters. */
+SQ_INLINE void sq_bags_prefetch(const sq_bags_block* k, int64_t i) {
     const uint8_t* row = k->found[i];
     const int bytes = k->parts * 2 * k->bits;
 #pragma GCC unroll 16
     for (int b = 0; b < bytes; b += 64) __builtin_prefetch(row + b);
     __builtin_prefetch(row + (k->bits <= 8 ? k->end : bytes) - 1);
-    return i + 1;
 }
 
 #endif
