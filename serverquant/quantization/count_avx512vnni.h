@@ -22,7 +22,7 @@ SQ_INLINE int64_t v512_scan(const float *x, int64_t n, const sq_count_bins *bins
         holes = _mm512_fmadd_ps(given, zero, holes);
         if (!places) continue;
         const __m512 v = _mm512_min_ps(_mm512_max_ps(given, bottom), top);
-        const __m512 down = _mm512_roundscale_ps(_mm512_mul_ps(v, factor), _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+        const __m512 down = _mm512_roundscale_ps(_mm512_mul_ps(v, factor), _MM_FROUND_TO_NEG_INF);
         const __m512 bin =
             _mm512_mask_min_ps(down, _mm512_movepi32_mask(_mm512_castps_si512(v)), down, _mm512_set1_ps(-1.0f));
         const __m512i place = _mm512_sub_epi32(_mm512_cvttps_epi32(bin), first);
