@@ -1,7 +1,7 @@
 """Runs a float net on data and keeps the statistics of its blobs, in memory that does not grow with the data.
 
 Every blob is counted right after its operator wrote it, where it lies, while it is in the cache; its memory is used
-again then.
+again then. What an activation makes of a layer's output is counted with that, in one pass.
 """
 
 from __future__ import annotations
