@@ -31,7 +31,7 @@ test-emulated: $(VENV)/.built
 	rm -rf build/emulated && mkdir -p build/emulated
 	git ls-files -z setup.py pyproject.toml README.md serverquant tests | xargs -0 cp --parents -t build/emulated
 	cd build/emulated && SERVERQUANT_EMULATE=1 ../../$(BIN)/python setup.py -q build_ext --inplace
-	cd build/emulated && PYTHONPATH=. ../../$(BIN)/python -m pytest tests/kernels
+	cd build/emulated && PYTHONPATH=. ../../$(BIN)/python -m pytest tests/kernels tests/quantization/test_histogram.py
 	cd build/emulated && for isa in avx2 avx512vnni; do \
 	  PYTHONPATH=. SERVERQUANT_ISA=$$isa ../../$(BIN)/python tests/golden/run.py || exit 1; done
 	SERVERQUANT_EMULATED=1 $(BIN)/python -m pytest tests/cli/test_emulated.py

@@ -16,11 +16,13 @@ cdef extern from "count.h" nogil:
     ctypedef struct sq_count_bins:
         double factor, width
         int32_t first, bins
+        float bottom, top
     ctypedef int64_t (*sq_count_scan_fn)(const float*, int64_t, const sq_count_bins*, uint32_t*, void*) noexcept nogil
     ctypedef struct sq_count_job:
         const float* x
         int64_t size, channels, inner
         sq_count_bins bins
+        int clamps
         uint8_t* state
         sq_count_scan_fn scan
     ctypedef struct sq_count_tally:
@@ -39,19 +41,23 @@ cdef class Counting:
     """One blob's values on their way into a histogram.
 
     x: [., maxima.shape[0], inner]. maxima: magnitudes by channel, raised in place by the first `into`; or of length 0.
+    clamped: None, or the same of v = min(max(x, 0), top), which is counted then in place of x; unless an x is not finite,
+    when neither clamped nor counts change.
     lo, hi: smallest and largest finite value, known after the first `into`; inf and -inf where there is none.
     not_finite: how many are none.
     """
     cdef const float[::1] x
-    cdef float[::1] maxima
+    cdef float[::1] maxima, clamped
     cdef sq_count_job job
     cdef int64_t chunks
     cdef int team
     cdef readonly double lo, hi
     cdef readonly int64_t not_finite
 
-    def __init__(self, const float[::1] x, int64_t inner, float[::1] maxima):
-        self.x, self.maxima = x, maxima
+    def __init__(self, const float[::1] x, int64_t inner, float[::1] maxima, float[::1] clamped=None, double top=INFINITY):
+        self.x, self.maxima, self.clamped = x, maxima, clamped
+        self.job.clamps = clamped is not None
+        self.job.bins.bottom, self.job.bins.top = 0.0 if self.job.clamps else -INFINITY, top
         self.lo, self.hi = INFINITY, -INFINITY
         self.chunks = (x.shape[0] + SQ_COUNT_CHUNK - 1) // SQ_COUNT_CHUNK
         self.team = <int>min(team_size(WORK * x.shape[0]), self.chunks)
@@ -72,6 +78,8 @@ cdef class Counting:
         with bins that hold all from `lo` to `hi`. Without bins values are measured alone."""
         cdef sq_count_tally* tallies
         cdef int64_t* into = &counts[0] if counts.shape[0] else NULL
+        cdef int64_t channels = self.job.channels
+        cdef bint kept
         cdef int t
         if self.chunks == 0:
             return False
@@ -84,13 +92,21 @@ cdef class Counting:
             for t in range(self.team):
                 tallies[t].lo, tallies[t].hi = INFINITY, -INFINITY
                 tallies[t].tables = <uint32_t*>calloc(SQ_COUNT_TABLES * self.job.bins.bins + 1, sizeof(uint32_t))
-                tallies[t].maxima = <float*>calloc(self.job.channels + 1, sizeof(float))
+                tallies[t].maxima = <float*>calloc(2 * self.job.channels + 1, sizeof(float))
                 if tallies[t].tables == NULL or tallies[t].maxima == NULL:
                     raise MemoryError
             with nogil:
                 count(&self.job, tallies, self.team, self.chunks)
-                for t in range(self.team):
-                    gather(&self.job, &tallies[t], tallies, into, &self.maxima[0] if self.job.channels else NULL)
+                for t in range(1, self.team):
+                    gather_ends(&tallies[t], tallies)
+                kept = not self.job.clamps or tallies.not_finite == 0  # a function of NaN may be anything
+                for t in range(self.team):  # sums and maxima, so the threads' number changes nothing
+                    if channels:
+                        raise_to(&self.maxima[0], tallies[t].maxima, channels)
+                    if channels and self.job.clamps and kept:
+                        raise_to(&self.clamped[0], tallies[t].maxima + channels, channels)
+                    if kept:
+                        add_tables(into, tallies[t].tables, self.job.bins.bins)
             # no negative zero: its place among zeros is chance
             self.lo, self.hi = min(self.lo, tallies.lo + 0.0), max(self.hi, tallies.hi + 0.0)
             self.not_finite += tallies.not_finite
@@ -125,19 +141,20 @@ cdef void count_parts(const void* work, long long begin, long long end) noexcept
         sq_count_chunks(w.job, &w.tallies[t], w.chunks * t // w.team, w.chunks * (t + 1) // w.team)
 
 
-cdef void gather(
-    const sq_count_job* job, const sq_count_tally* t, sq_count_tally* whole, int64_t* counts, float* maxima
-) noexcept nogil:
-    """Add what one thread found; sums and maxima, so the threads' number changes nothing."""
-    cdef const uint32_t* table = t.tables
-    cdef int64_t i
-    for i in range(job.bins.bins):
-        counts[i] += <int64_t>table[i] + table[job.bins.bins + i] + table[2 * job.bins.bins + i] + table[3 * job.bins.bins + i]
-    for i in range(job.channels):
-        if t.maxima[i] > maxima[i]:
-            maxima[i] = t.maxima[i]
-    if t == whole:
-        return
+cdef void gather_ends(const sq_count_tally* t, sq_count_tally* whole) noexcept nogil:
     whole.lo, whole.hi = min(whole.lo, t.lo), max(whole.hi, t.hi)
     whole.not_finite += t.not_finite
     whole.pending += t.pending
+
+
+cdef void raise_to(float* maxima, const float* found, int64_t n) noexcept nogil:
+    cdef int64_t i
+    for i in range(n):
+        if found[i] > maxima[i]:
+            maxima[i] = found[i]
+
+
+cdef void add_tables(int64_t* counts, const uint32_t* table, int64_t bins) noexcept nogil:
+    cdef int64_t i
+    for i in range(bins):
+        counts[i] += <int64_t>table[i] + table[bins + i] + table[2 * bins + i] + table[3 * bins + i]

@@ -1,7 +1,7 @@
 """Runs a float net on data and keeps the statistics of its blobs, in memory that does not grow with the data.
 
 Every blob is counted right after its operator wrote it, where it lies, while it is in the cache; its memory is used
-again then.
+again then. What an activation makes of a layer's output is counted with that, in one pass.
 """
 
 from __future__ import annotations
@@ -163,11 +163,12 @@ def warn_of_doubts(net: Net, found: Statistics, stacklevel: int) -> None:
         warnings.warn(doubt, CalibrationWarning, stacklevel=stacklevel + 1)
 
 
-def _fused(net: Net) -> set[str]:
-    """What lies between a layer and the Relu, ReluN or Clip from 0 that alone reads it: int8 layers write what is
-    behind that."""
+def _fused(net: Net) -> dict[str, tuple[str, float]]:
+    """What lies between a layer and the Relu, ReluN or Clip from 0 that alone reads it, with the blob behind that
+    and its upper end: int8 layers write what is behind."""
     readers = net.readers()
-    return {op.output[0] for op in net.ops if op.type in FUSING and net.activation(op.output[0], readers)}
+    found = {op.output[0]: net.activation(op.output[0], readers) for op in net.ops if op.type in FUSING}
+    return {name: (act[0].output[0], act[1]) for name, act in found.items() if act}
 
 
 def _predictor(net: Net) -> Predictor:
@@ -227,10 +228,12 @@ def _run(
 
 
 class _Counter:
-    """Counts what operators wrote, where it lies (see observe.Watcher). fused: blobs of which ranges will do."""
+    """Counts what operators wrote, where it lies (see observe.Watcher). fused: see `_fused`; of these blobs ranges will
+    do, and those behind them are counted on the way."""
 
-    def __init__(self, found: Statistics, fused: set[str]):
+    def __init__(self, found: Statistics, fused: dict[str, tuple[str, float]]):
         self.found, self._fused = found, fused
+        self._ahead: set[str] = set()  # what is counted already when its operator writes it
 
     def wrote(self, operator: Operator, blobs: list[Blob]) -> None:
         for name, blob in zip(operator.outputs, blobs):
@@ -253,8 +256,16 @@ class _Counter:
                 )
 
     def _count(self, name: str, value: Any) -> None:
-        if isinstance(value, np.ndarray) and value.dtype == np.float32:
-            self.found.add(name, value, name not in self._fused)
+        if not isinstance(value, np.ndarray) or value.dtype != np.float32:
+            return
+        if name in self._ahead:
+            self._ahead.remove(name)
+        elif name not in self._fused:
+            self.found.add(name, value)
+        else:
+            behind, top = self._fused[name]
+            if self.found.add_clamped(name, value, top, behind):
+                self._ahead.add(behind)
 
 
 def _batch_for_cache(run: Predictor, data: Data) -> int:

@@ -33,29 +33,34 @@ typedef struct sq_count_ends {
     int holed;
 } sq_count_ends;
 
-/* The bins are numbers first..first + bins - 1, a value's is floor(x * factor). width: 2^e, factor: 2^-e. */
+/* The bins are numbers first..first + bins - 1, that of x is floor(v * factor), v = min(max(x, bottom), top), bottom 0 or
+ * -inf. width: 2^e, factor: 2^-e. */
 typedef struct sq_count_bins {
     double factor, width;
     int32_t first, bins;
+    float bottom, top;
 } sq_count_bins;
 
-/* The ends of n values, 1 or more. places: NULL, or [n + SQ_COUNT_SLACK], which gets the numbers, less `first`, of the
- * bins of all values but zeros, in order; anything for a value that the bins do not hold. Returns how many those are. The
- * factor must be a float that is not subnormal. */
+/* The ends of n values x, 1 or more. places: NULL, or [n + SQ_COUNT_SLACK], which gets the numbers, less `first`, of the
+ * bins of all v but zeros, in order; anything for one that the bins do not hold. Returns how many those are. The factor must
+ * be a float that is not subnormal. */
 typedef int64_t (*sq_count_scan_fn)(const float *x, int64_t n, const sq_count_bins *bins, uint32_t *places,
                                     sq_count_ends *ends);
 
-/* x: [size / (channels * inner)][channels][inner]; channels is 0 where no maxima are wanted. state: of each chunk, one of
+/* x: [size / (channels * inner)][channels][inner]; channels is 0 where no maxima are wanted. clamps: whether v is
+ * another than x, and its maxima are wanted too. state: of each chunk, one of
  * the above; scanned and holed (by a NaN or an infinity) chunks are still to be counted. */
 typedef struct sq_count_job {
     const float *x;
     int64_t size, channels, inner;
     sq_count_bins bins;
+    int clamps;
     uint8_t *state;
     sq_count_scan_fn scan;
 } sq_count_job;
 
-/* Of one thread. lo, hi: of finite values. maxima: [channels], magnitudes. tables: SQ_COUNT_TABLES of `bins` counts. */
+/* Of one thread. lo, hi: of finite x. maxima: [channels], magnitudes; with clamps another so many, those of v. tables:
+ * SQ_COUNT_TABLES of `bins` counts. */
 typedef struct sq_count_tally {
     float lo, hi;
     int64_t not_finite, pending;
@@ -76,6 +81,11 @@ SQ_INLINE float sq_of_ordered(int32_t ordered) {
 }
 
 #define SQ_LARGEST_ORDERED 0x7f7fffff /* FLT_MAX; its negative is one below minus this */
+
+SQ_INLINE float sq_count_clamped(float x, const sq_count_bins *bins) {
+    const float v = x > bins->bottom ? x : bins->bottom;
+    return v < bins->top ? v : bins->top;
+}
 
 /* x * factor may underflow to 0, so what lies below the integer toward 0 is found by going back: that product is exact. */
 SQ_INLINE int32_t sq_count_place_of(float x, const sq_count_bins *bins) {
@@ -98,8 +108,9 @@ static int64_t sq_count_scan_scalar(const float *x, int64_t n, const sq_count_bi
     int64_t kept = 0;
     if (places && !ends->holed)
         for (int64_t i = 0; i < n; i++) {
-            places[kept] = (uint32_t)sq_count_place_of(x[i], bins);
-            kept += x[i] != 0;
+            const float v = sq_count_clamped(x[i], bins);
+            places[kept] = (uint32_t)sq_count_place_of(v, bins);
+            kept += v != 0;
         }
     return kept;
 }
@@ -120,7 +131,9 @@ static sq_count_scan_fn sq_count_scan_for(int level) {
 
 /* ---- a chunk ---- */
 
-static double sq_count_place(const sq_count_bins *bins, float x) { return floor((double)x * bins->factor) - bins->first; }
+static double sq_count_place(const sq_count_bins *bins, float x) {
+    return floor((double)sq_count_clamped(x, bins) * bins->factor) - bins->first;
+}
 
 static void sq_count_widen(sq_count_tally *t, float lo, float hi) {
     if (lo < t->lo) t->lo = lo;
@@ -131,6 +144,12 @@ static void sq_count_raise_one(const sq_count_job *job, sq_count_tally *t, int64
     if (job->channels == 0) return;
     float *maximum = &t->maxima[at / job->inner % job->channels];
     if (magnitude > *maximum) *maximum = magnitude;
+}
+
+/* That of v, which is not negative, of a channel. */
+static void sq_count_raise_clamped(const sq_count_job *job, sq_count_tally *t, int64_t channel, float x) {
+    const float v = sq_count_clamped(x, &job->bins);
+    if (v > t->maxima[job->channels + channel]) t->maxima[job->channels + channel] = v;
 }
 
 /* Channel by channel, where a channel's values lie together. */
@@ -145,7 +164,10 @@ static int64_t sq_count_scan_planes(const sq_count_job *job, sq_count_tally *t, 
         if (of.lo < ends->lo) ends->lo = of.lo;
         if (of.hi > ends->hi) ends->hi = of.hi;
         ends->holed |= of.holed;
-        if (!of.holed) sq_count_raise_one(job, t, at, -of.lo > of.hi ? -of.lo : of.hi);
+        if (!of.holed) {
+            sq_count_raise_one(job, t, at, -of.lo > of.hi ? -of.lo : of.hi);
+            if (job->clamps) sq_count_raise_clamped(job, t, at / job->inner % job->channels, of.hi);
+        }
         at += n;
     }
     return kept;
@@ -162,6 +184,7 @@ static void sq_count_raise_rows(const sq_count_job *job, sq_count_tally *t, int6
             const float magnitude = fabsf(x[i]);
             maxima[i] = magnitude > maxima[i] ? magnitude : maxima[i];
         }
+        for (int64_t i = 0; i < n && job->clamps; i++) sq_count_raise_clamped(job, t, channel + i, x[i]);
         at += n;
     }
 }

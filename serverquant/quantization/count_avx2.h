@@ -47,12 +47,18 @@ SQ_INLINE void v256_widen(v256_ends *e, __m256 x, __m256 lo, __m256 hi) {
     e->holes = _mm256_fmadd_ps(x, _mm256_setzero_ps(), e->holes);
 }
 
+typedef struct v256_bins {
+    __m256 factor, bottom, top;
+    __m256i first;
+} v256_bins;
+
 /* Store the bins' numbers of the lanes that are not 0; how many those are. A product that underflows to -0 belongs to what
  * is below 0. */
-SQ_INLINE int64_t v256_place(__m256 x, __m256 factor, __m256i first, uint32_t *places) {
+SQ_INLINE int64_t v256_place(__m256 x, const v256_bins *b, uint32_t *places) {
+    x = _mm256_min_ps(_mm256_max_ps(x, b->bottom), b->top);
     const __m256 most = _mm256_blendv_ps(_mm256_set1_ps(INFINITY), _mm256_set1_ps(-1.0f), x);
-    const __m256 bin = _mm256_min_ps(_mm256_floor_ps(_mm256_mul_ps(x, factor)), most);
-    const __m256i place = _mm256_sub_epi32(_mm256_cvttps_epi32(bin), first);
+    const __m256 bin = _mm256_min_ps(_mm256_floor_ps(_mm256_mul_ps(x, b->factor)), most);
+    const __m256i place = _mm256_sub_epi32(_mm256_cvttps_epi32(bin), b->first);
     const int there = _mm256_movemask_ps(_mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_NEQ_UQ));
     const __m256i lanes = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(sq_count_lanes + there)));
     _mm256_storeu_si256((__m256i *)places, _mm256_permutevar8x32_epi32(place, lanes));
@@ -67,8 +73,11 @@ SQ_INLINE float v256_least(__m256 v) {
 
 SQ_INLINE int64_t v256_scan(const float *x, int64_t n, const sq_count_bins *bins, uint32_t *places,
                             sq_count_ends *ends) {
-    const __m256 none = _mm256_set1_ps(INFINITY), factor = _mm256_set1_ps(places ? (float)bins->factor : 0.0f);
-    const __m256i first = _mm256_set1_epi32(places ? bins->first : 0);
+    const __m256 none = _mm256_set1_ps(INFINITY);
+    v256_bins to = {none, none, none, _mm256_setzero_si256()};
+    if (places)
+        to = (v256_bins){_mm256_set1_ps((float)bins->factor), _mm256_set1_ps(bins->bottom), _mm256_set1_ps(bins->top),
+                         _mm256_set1_epi32(bins->first)};
     v256_ends e[2];
     for (int k = 0; k < 2; k++) e[k] = (v256_ends){none, -none, _mm256_setzero_ps()};
     int64_t i = 0, kept = 0;
@@ -78,8 +87,8 @@ SQ_INLINE int64_t v256_scan(const float *x, int64_t n, const sq_count_bins *bins
         v256_widen(&e[0], a, a, a);
         v256_widen(&e[1], b, b, b);
         if (places) {
-            kept += v256_place(a, factor, first, places + kept);
-            kept += v256_place(b, factor, first, places + kept);
+            kept += v256_place(a, &to, places + kept);
+            kept += v256_place(b, &to, places + kept);
         }
     }
     for (; i < n; i += 8) {
@@ -87,7 +96,7 @@ SQ_INLINE int64_t v256_scan(const float *x, int64_t n, const sq_count_bins *bins
         const __m256i there = _mm256_cmpgt_epi32(_mm256_set1_epi32(n - i < 8 ? (int)(n - i) : 8), lane);
         const __m256 a = _mm256_maskload_ps(x + i, there), mask = _mm256_castsi256_ps(there);
         v256_widen(&e[0], a, _mm256_blendv_ps(none, a, mask), _mm256_blendv_ps(-none, a, mask));
-        if (places) kept += v256_place(a, factor, first, places + kept);
+        if (places) kept += v256_place(a, &to, places + kept);
     }
     ends->lo = v256_least(_mm256_min_ps(e[0].lo, e[1].lo));
     ends->hi = -v256_least(-_mm256_max_ps(e[0].hi, e[1].hi));

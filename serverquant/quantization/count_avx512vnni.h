@@ -9,18 +9,20 @@ SQ_TARGET_AVX512VNNI_BEGIN
 SQ_INLINE int64_t v512_scan(const float *x, int64_t n, const sq_count_bins *bins, uint32_t *places,
                             sq_count_ends *ends) {
     const __m512 zero = _mm512_setzero_ps(), factor = _mm512_set1_ps(places ? (float)bins->factor : 0.0f);
+    const __m512 bottom = _mm512_set1_ps(places ? bins->bottom : 0.0f), top = _mm512_set1_ps(places ? bins->top : 0.0f);
     const __m512i first = _mm512_set1_epi32(places ? bins->first : 0);
     __m512 lo = _mm512_set1_ps(INFINITY), hi = _mm512_set1_ps(-INFINITY), holes = zero;
     int64_t kept = 0;
     for (int64_t i = 0; i < n; i += 16) {
         const __mmask16 there = n - i < 16 ? (__mmask16)((1u << (n - i)) - 1) : (__mmask16)0xffff;
         _mm_prefetch((const char *)(x + i + SQ_COUNT_CHUNK), _MM_HINT_T0);
-        const __m512 v = _mm512_maskz_loadu_ps(there, x + i);
-        lo = _mm512_mask_min_ps(lo, there, lo, v);
-        hi = _mm512_mask_max_ps(hi, there, hi, v);
-        holes = _mm512_fmadd_ps(v, zero, holes);
+        const __m512 given = _mm512_maskz_loadu_ps(there, x + i);
+        lo = _mm512_mask_min_ps(lo, there, lo, given);
+        hi = _mm512_mask_max_ps(hi, there, hi, given);
+        holes = _mm512_fmadd_ps(given, zero, holes);
         if (!places) continue;
-        const __m512 down = _mm512_roundscale_ps(_mm512_mul_ps(v, factor), _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+        const __m512 v = _mm512_min_ps(_mm512_max_ps(given, bottom), top);
+        const __m512 down = _mm512_roundscale_ps(_mm512_mul_ps(v, factor), _MM_FROUND_TO_NEG_INF);
         const __m512 bin =
             _mm512_mask_min_ps(down, _mm512_movepi32_mask(_mm512_castps_si512(v)), down, _mm512_set1_ps(-1.0f));
         const __m512i place = _mm512_sub_epi32(_mm512_cvttps_epi32(bin), first);

@@ -48,15 +48,38 @@ class AlignedHistogram:
         maxima: float32, one for each channel (axis 1), raised in place to the largest magnitude of its finite values.
         counted: without it their range alone is taken note of, at a fraction of the cost.
         """
-        flat = np.ascontiguousarray(values, np.float32).reshape(-1)
-        counting = Counting(flat, math.prod(values.shape[2:]), maxima)
+        counting = Counting(_flat(values), math.prod(values.shape[2:]), maxima)
         left = counting.into(self.exponent, self.first, self.counts if counted else NO_COUNTS) and counted
-        self.not_finite += counting.not_finite
-        if counting.lo < self.lo or counting.hi > self.hi:
-            self._hold(counting.lo, counting.hi, LOWEST_EXPONENT)
+        self._see(counting)
         if left:
             counting.into(self.exponent, self.first, self.counts)
         return counting.lo, counting.hi
+
+    def add_clamped(
+        self, values: np.ndarray, maxima: np.ndarray, top: float, seen: AlignedHistogram, seen_maxima: np.ndarray
+    ) -> tuple[tuple[float, float], tuple[float, float] | None]:
+        """Count v = min(max(x, 0), top) of the values x of an array, of which `seen` takes note of the range alone.
+
+        maxima, seen_maxima: of v and of x, see `add`. Returns the smallest and largest x, and those of v; None, and v
+        is not counted, where an x is infinite or NaN.
+        """
+        counting = Counting(_flat(values), math.prod(values.shape[2:]), seen_maxima, maxima, top)
+        left = counting.into(self.exponent, self.first, self.counts)
+        seen._see(counting)
+        ends = counting.lo, counting.hi
+        if counting.not_finite:
+            return ends, None
+        lo, hi = (min(max(end, 0.0), top) for end in ends)
+        if lo < self.lo or hi > self.hi:
+            self._hold(lo, hi, LOWEST_EXPONENT)
+        if left:
+            counting.into(self.exponent, self.first, self.counts)
+        return ends, (lo, hi)
+
+    def _see(self, counting: Counting) -> None:
+        self.not_finite += counting.not_finite
+        if counting.lo < self.lo or counting.hi > self.hi:
+            self._hold(counting.lo, counting.hi, LOWEST_EXPONENT)
 
     def merge(self, other: AlignedHistogram) -> None:
         """Count all that another histogram has counted."""
@@ -120,6 +143,10 @@ class AlignedHistogram:
             return (self.lo, self.hi, self.total, self.counts.size) == (math.inf, -math.inf, 0, 1)
         bins = self.first, self.first + self.counts.size
         return self.lo <= self.hi and bool((self.counts >= 0).all()) and bins == _bins(self.lo, self.hi, self.exponent)
+
+
+def _flat(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values, np.float32).reshape(-1)
 
 
 def _bins(lo: float, hi: float, exponent: int) -> tuple[int, int]:

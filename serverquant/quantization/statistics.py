@@ -41,7 +41,24 @@ class BlobStatistics:
         """Count the values of a batch. average: the weight of its range in the moving averages, above 0, at most 1.
         counted: or only its range and maxima."""
         self.shape = values.shape[1:]
-        ends = self.histogram.add(values, self._maxima_of(values), counted)
+        self._average(self.histogram.add(values, self._maxima_of(values), counted), average)
+
+    def add_clamped(self, values: np.ndarray, top: float, seen: BlobStatistics, average: float | None = None) -> bool:
+        """Count min(max(x, 0), top) of the values x of a batch of which `seen` gets the range and maxima alone. Whether
+        it was done; not where an x is infinite or NaN, of which a function may be anything."""
+        maxima, seen_maxima = self._maxima_of(values), seen._maxima_of(values)
+        if not values.size or maxima.size != seen_maxima.size:
+            seen.add(values, average, False)
+            return False
+        seen.shape = values.shape[1:]
+        ends, clamped = self.histogram.add_clamped(values, maxima, top, seen.histogram, seen_maxima)
+        seen._average(ends, average)
+        if clamped is not None:
+            self.shape = seen.shape
+            self._average(clamped, average)
+        return clamped is not None
+
+    def _average(self, ends: tuple[float, float], average: float | None) -> None:
         if average is not None and ends[0] <= ends[1]:
             now = np.array(ends, np.float32)
             before = now if self.average is None else self.average
@@ -83,9 +100,17 @@ class Statistics:
 
     def add(self, name: str, values: np.ndarray, counted: bool = True) -> None:
         """Count the values of a blob, or take note of their range alone."""
+        self._of(name).add(values, self.average, counted)
+
+    def add_clamped(self, name: str, values: np.ndarray, top: float, behind: str) -> bool:
+        """Take note of the range of a blob's values x, and count those of the blob behind it, min(max(x, 0), top).
+        Whether that was done: not where an x is infinite or NaN."""
+        return self._of(behind).add_clamped(values, top, self._of(name), self.average)
+
+    def _of(self, name: str) -> BlobStatistics:
         if name not in self.blobs:
             self.blobs[name] = BlobStatistics()
-        self.blobs[name].add(values, self.average, counted)
+        return self.blobs[name]
 
     def merge(self, other: Statistics) -> None:
         """Count what others have counted; QuantizationError when their fingerprint is another, or for moving averages,

@@ -52,6 +52,34 @@ def test_what_is_counted():
         assert found.blobs[name].shape == values.shape[1:]
 
 
+@pytest.mark.parametrize(
+    "activation",
+    [
+        core.CreateOperator("Relu", ["h"], ["y"]),
+        core.CreateOperator("Clip", ["h"], ["y"], min=0.0, max=3.0),
+        core.CreateOperator("ReluN", ["h"], ["y"], n=0.5),
+    ],
+    ids=lambda op: op.type,
+)
+@pytest.mark.parametrize("largest", [1.0, 3e38])
+def test_what_an_activation_writes_is_counted(activation, largest):
+    """Also where a layer overflows."""
+    data = X.copy()
+    data[2, 0, 0, :2] = largest, -largest
+    found = calibrate(*nets_of([conv("x", "h", "w"), activation], w=W * f32(2)), data, batch=2)
+    with serverquant.load(*nets_of([conv("x", "h", "w"), activation], w=W * f32(2)), keep_blobs=True) as predict:
+        predict(data)
+        h, y = predict.fetch("h"), predict.fetch("y")
+    assert np.isfinite(h).all() == (largest == 1)
+    for name, value in (("h", h), ("y", y)):
+        want = Statistics()
+        want.add(name, value, counted=name == "y")
+        got, blob = found.blobs[name], want.blobs[name]
+        for key, array in blob.histogram.arrays().items():
+            np.testing.assert_array_equal(got.histogram.arrays()[key], array)
+        np.testing.assert_array_equal(got.maxima, blob.maxima)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_batches_and_threads_change_no_byte(threads):
     data, want = images(12), bytes_of(calibrate(*DIGITS, images(12), batch=5))

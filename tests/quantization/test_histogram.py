@@ -113,6 +113,29 @@ def test_counts_and_maxima_of_any_shape(isa, threads, shape, holes):
     assert bytes_of(h) == before
 
 
+@pytest.mark.parametrize("top", [np.inf, 6.0])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_counts_of_what_is_behind_an_activation(isa, threads, shape, top):
+    """In one pass over what it reads: those of a pass over what it writes."""
+    random = np.random.default_rng(len(shape))
+    behind, seen, want, want_seen = (AlignedHistogram() for _ in range(4))
+    maxima = np.zeros((4, shape[1] if len(shape) > 1 else 0), f32)
+    for scale in (1e-3, 4.0, 9.0):  # the second and third pass need other bins
+        x = (random.standard_t(3, shape) * scale).astype(f32)
+        v = np.clip(x, f32(0), f32(top))
+        ends = behind.add_clamped(x, maxima[0], top, seen, maxima[1])
+        assert ends == (want_seen.add(x, maxima[3], False), want.add(v, maxima[2]))
+    assert bytes_of(behind) == bytes_of(want)
+    assert bytes_of(seen) == bytes_of(want_seen)
+    np.testing.assert_array_equal(maxima[:2], maxima[2:])
+    before, kept = bytes_of(behind), maxima.copy()
+    x.reshape(-1)[-1] = np.nan
+    assert behind.add_clamped(x, maxima[0], top, seen, maxima[1])[1] is None
+    assert bytes_of(behind) == before
+    np.testing.assert_array_equal(maxima[0], kept[0])
+    assert seen.not_finite == 1
+
+
 @pytest.mark.parametrize("exponent", [-149, -140, -126, -100, 0, 100, 127])
 def test_values_of_any_magnitude(isa, exponent):
     """Where products with the bins' inverse underflow, and where that inverse is no float."""
