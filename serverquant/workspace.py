@@ -27,7 +27,7 @@ from serverquant.proto import NetDef, OperatorDef, PlanDef
 from serverquant.proto.io import load
 from serverquant.proto.wire import read_net
 from serverquant.runtime import registry
-from serverquant.runtime.infer import infer, known_blobs
+from serverquant.runtime.infer import infer, is_told, known_blobs
 from serverquant.runtime.options import FLAGS, flag_value, options
 from serverquant.runtime.steps import run_plan
 from serverquant.runtime.workspace import Workspace
@@ -402,7 +402,7 @@ def InferShapesAndTypes(
     found = infer(nets, known, current(), faults)
     for fault in faults:
         warnings.warn(str(fault), stacklevel=2)
-    shapes = {name: list(spec.dims) for name, spec in found.items() if spec.kind in (TENSOR, INT8)}
+    shapes = {name: list(spec.dims) for name, spec in found.items() if is_told(spec)}
     return shapes, {name: found[name].dtype for name in shapes}
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from serverquant._base.errors import ServerquantError
 from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
-from serverquant.blobs.spec import EMPTY, INT8, TENSOR, Spec
+from serverquant.blobs.spec import EMPTY, INT8, OBJECT, TENSOR, Spec
 from serverquant.blobs.store import BlobStore
 from serverquant.proto import TensorShapes
 from serverquant.proto.wire import NetFile, read_net
@@ -83,7 +83,8 @@ def walk(
             outs = None
             if len(ins) == len(definition.inputs):
                 try:
-                    outs = _outputs(registry.create(definition), ins)
+                    operator = registry.create(definition)
+                    outs = _outputs(operator, _with_objects(operator, ins))
                 except ServerquantError as error:
                     if faults is None:
                         raise error.at(definition.place)
@@ -101,12 +102,25 @@ def to_message(found: Mapping[str, Spec], names: Iterable[str] = ()) -> TensorSh
     message = TensorShapes()
     for name in sorted({*found, *names}):
         shape, spec = message.shapes.add(name=name), found.get(name)
-        if spec is None or spec.kind not in (TENSOR, INT8):
+        if spec is None or not is_told(spec):
             shape.unknown_shape = True
         else:
             shape.dims.extend(spec.dims)
             shape.data_type = spec.dtype
     return message
+
+
+def is_told(spec: Spec) -> bool:
+    """Whether Caffe2 has a shape for it: objects count that it tells of as tensors (Operator.tells)."""
+    return spec.kind in (TENSOR, INT8) or (spec.kind == OBJECT and spec.dtype != 0)
+
+
+def _with_objects(operator: Operator, ins: list[Spec]) -> list[Spec]:
+    """Where the operator needs an object, a tensor of one element stands for it, as Caffe2's callers tell of it."""
+    return [
+        Spec((), 0, OBJECT) if spec.kind == TENSOR and spec.size == 1 and operator.taken(i) == "object" else spec
+        for i, spec in enumerate(ins)
+    ]
 
 
 def _outputs(operator: Operator, ins: list[Spec]) -> list[Spec] | None:
@@ -115,6 +129,8 @@ def _outputs(operator: Operator, ins: list[Spec]) -> list[Spec] | None:
     if outs is None:
         return None
     operator.check_outputs(ins, outs)
+    if operator.tells:
+        outs = [Spec((1,), operator.tells, spec.kind) for spec in outs]
     if operator.schema.values is not None:
         values = operator.schema.values(operator, ins)
     else:

@@ -83,12 +83,14 @@ class Operator:
     packs: inputs that run() reads in the form that `prepare` packed, never the blob's own values.
     by_name: whether it may read or write blobs of the store that are no inputs or outputs of it.
     named_inputs: whether it looks its inputs up in the store, by name.
+    tells: where it writes an object, the data type of the one element that Caffe2 infers for it; 0: Caffe2 infers nothing.
     any_inputs: inputs may be empty when it is planned, and their shapes are none of the plan's business (operators that
         run nets: what they read is up to those).
     """
 
     takes: str | tuple[str, ...] = "any"
     packs: tuple[int, ...] = ()
+    tells: int = 0
     by_name: bool = False
     named_inputs: bool = False
     any_inputs: bool = False
@@ -156,9 +158,12 @@ class Operator:
     def check_types(self, ins: list[Spec]) -> None:
         """DTypeError unless the inputs are what the operator takes."""
         for i in range(len(ins)):
-            takes = self.takes if isinstance(self.takes, str) else self.takes[min(i, len(self.takes) - 1)]
-            if takes != "any":
-                self.expect(ins, i, *takes.split("|"))
+            if self.taken(i) != "any":
+                self.expect(ins, i, *self.taken(i).split("|"))
+
+    def taken(self, i: int) -> str:
+        """What input i may be, in the words of `takes`."""
+        return self.takes if isinstance(self.takes, str) else self.takes[min(i, len(self.takes) - 1)]
 
     def expect(self, ins: list[Spec], i: int, *kinds: str) -> None:
         """DTypeError unless input i is one of these words of `takes`."""

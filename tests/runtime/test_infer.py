@@ -57,6 +57,19 @@ def test_blob_dimensions_and_types():
     assert types["J"] == types["Y"] == dtypes.FLOAT
 
 
+def test_objects_are_told_of_as_in_caffe2():
+    net = net_of(
+        ("Int8QuantSchemeBlobFill", [], ["scheme"], {}),
+        ("Int8GenQuantParams", ["X", "given"], ["params"], {}),
+        ("Int8FC", ["X", "W", "b", "params"], ["Y"], {"engine": "DNNLOWP", "dequantize_output": 1}),
+        ("Int8FC", ["X", "W", "b", "told"], ["Z"], {"engine": "DNNLOWP", "dequantize_output": 1}),
+    )
+    dims = {"X": [4, 8], "W": [5, 8], "b": [5], "given": [1], "told": [1]}
+    shapes, types = workspace.InferShapesAndTypes([core.Net(net)], dims, blob_types={"given": dtypes.STRING})
+    assert shapes == {**dims, "scheme": [1], "params": [1], "Y": [4, 5], "Z": [4, 5]}
+    assert (types["scheme"], types["params"], types["Y"], types["Z"]) == (dtypes.STRING, *[dtypes.FLOAT] * 3)
+
+
 def test_the_workspaces_blobs():
     workspace.FeedBlob("X", np.zeros((2, 6), np.float32))
     workspace.FeedBlob("how", np.array([3, 4]))

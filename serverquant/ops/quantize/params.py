@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from serverquant._base.errors import OperatorError
+from serverquant.blobs import dtypes
 from serverquant.blobs._blob import Blob
 from serverquant.blobs.spec import OBJECT, Spec
 from serverquant.ops._arrays import Arrays
@@ -51,6 +52,8 @@ def params_of(blob: Blob) -> QParams:
 class Int8QuantSchemeBlobFill(ObjectOperator):
     """A scheme from arguments."""
 
+    tells = dtypes.STRING
+
     def setup(self) -> None:
         read_kind("argument quantization_kind", self.args.quantization_kind)
 
@@ -63,6 +66,7 @@ class Int8GenQuantParams(ObjectOperator):
     """Parameters of values, by the kinds that weights are quantized by."""
 
     takes = ("float", "object")
+    tells = dtypes.FLOAT
 
     def make(self, inputs: list[Blob]) -> QParams:
         scheme = scheme_of(inputs[1])
@@ -76,6 +80,7 @@ class Int8GenQuantParamsMinMax(ObjectOperator):
     """Parameters of a range."""
 
     takes = ("float", "float", "object")
+    tells = dtypes.FLOAT
 
     def make(self, inputs: list[Blob]) -> QParams:
         scheme = scheme_of(inputs[2])
