@@ -83,7 +83,7 @@ class Operator:
     packs: inputs that run() reads in the form that `prepare` packed, never the blob's own values.
     by_name: whether it may read or write blobs of the store that are no inputs or outputs of it.
     named_inputs: whether it looks its inputs up in the store, by name.
-    tells: where it writes an object, the data type of the one element that Caffe2 infers for it; 0: Caffe2 infers nothing.
+    tells: where it writes an object, the data type of the one element that Caffe2 infers for it; 0: none.
     any_inputs: inputs may be empty when it is planned, and their shapes are none of the plan's business (operators that
         run nets: what they read is up to those).
     """
