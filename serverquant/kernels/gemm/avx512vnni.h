@@ -25,8 +25,9 @@ SQ_INLINE __m512i v512_broadcast_tail(const uint8_t* p, int32_t n) {
     return _mm512_set1_epi32((int32_t)v);
 }
 
-/* Which of 16 columns from `column` of the tile exist. */
-SQ_INLINE __mmask16 v512_mask(const sq_tile* t, int column) {
+/* Which of 16 columns from `column` of the tile exist. full: all of all vectors do. */
+SQ_INLINE __mmask16 v512_mask(const sq_tile* t, int column, const int full) {
+    if (full) return 0xFFFF;
     int left = t->n - column;
     return left >= 16 ? (__mmask16)0xFFFF : (__mmask16)((1u << left) - 1u);
 }
@@ -82,14 +83,14 @@ SQ_INLINE void v512_store_u8(uint8_t* to, __m512i v, int32_t n, const int nv) {
         _mm512_mask_storeu_epi8((void*)to, ~(__mmask64)0 >> (64 - n), v);
 }
 
-SQ_INLINE void v512_requantize(const sq_tile* t, const int mr, const int nv, const int q31, __m512i acc[8][4]) {
+SQ_INLINE void v512_requantize(const sq_tile* t, const int mr, const int nv, const int full, const int q31, __m512i acc[8][4]) {
     const sq_epilogue* ep = t->ep;
     const __m512i zero_point = _mm512_set1_epi16((short)ep->zero_point);
     const __m512i lo = _mm512_set1_epi8((char)ep->lo), hi = _mm512_set1_epi8((char)ep->hi);
     __m512 m[4];
 #pragma GCC unroll 4
     for (int j = 0; j < nv && !q31; j++)
-        m[j] = ep->per_column ? _mm512_maskz_loadu_ps(v512_mask(t, 16 * j), ep->multiplier + t->column + 16 * j)
+        m[j] = ep->per_column ? _mm512_maskz_loadu_ps(v512_mask(t, 16 * j, full), ep->multiplier + t->column + 16 * j)
                               : _mm512_set1_ps(ep->multiplier[0]);
 #pragma GCC unroll 8
     for (int i = 0; i < mr; i++) {
@@ -100,36 +101,42 @@ SQ_INLINE void v512_requantize(const sq_tile* t, const int mr, const int nv, con
                    : q31   ? v512_q31(acc[i][j], ep)
                            : _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(acc[i][j]), m[j]));
         __m512i v = v512_pack_u8(q[0], q[1], q[2], q[3], zero_point);
-        v512_store_u8((uint8_t*)t->c + i * t->ldc, _mm512_min_epu8(_mm512_max_epu8(v, lo), hi), t->n, nv);
+        v512_store_u8((uint8_t*)t->c + i * t->ldc, _mm512_min_epu8(_mm512_max_epu8(v, lo), hi), full ? 16 * nv : t->n, nv);
     }
 }
 
-SQ_INLINE void v512_subtract_row_sums(const sq_tile* t, const int mr, const int nv, __m512i acc[8][4]) {
+SQ_INLINE void v512_subtract_row_sums(const sq_tile* t, const int mr, const int nv, const int full, __m512i acc[8][4]) {
 #pragma GCC unroll 4
     for (int j = 0; j < nv; j++) {
-        const __m512i zero_point = _mm512_maskz_loadu_epi32(v512_mask(t, 16 * j), t->zero_points + 16 * j);
+        const __m512i zero_point = _mm512_maskz_loadu_epi32(v512_mask(t, 16 * j, full), t->zero_points + 16 * j);
 #pragma GCC unroll 8
         for (int i = 0; i < mr; i++)
             acc[i][j] = _mm512_sub_epi32(acc[i][j], _mm512_mullo_epi32(_mm512_set1_epi32(t->row_sums[i]), zero_point));
     }
 }
 
-SQ_INLINE void v512_tile(const sq_tile* t, const int mr, const int nv) {
+SQ_INLINE void v512_tile(const sq_tile* t, const int mr, const int nv, const int full) {
     __m512i acc[8][4];
-    const int uniform = t->row_sums && !t->zero_points;
 #pragma GCC unroll 4
     for (int j = 0; j < nv; j++) {
-        const __m512i bias = _mm512_maskz_loadu_epi32(v512_mask(t, 16 * j), t->ep->bias + t->column + 16 * j);
+        const __m512i bias = _mm512_maskz_loadu_epi32(v512_mask(t, 16 * j, full), t->ep->bias + t->column + 16 * j);
 #pragma GCC unroll 8
-        for (int i = 0; i < mr; i++)
-            acc[i][j] = uniform ? _mm512_sub_epi32(bias, _mm512_set1_epi32(t->row_sums[i])) : bias;
+        for (int i = 0; i < mr; i++) acc[i][j] = bias;
+    }
+    if (t->row_sums && !t->zero_points) {
+#pragma GCC unroll 8
+        for (int i = 0; i < mr; i++) {
+            const __m512i sum = _mm512_set1_epi32(t->row_sums[i]);
+#pragma GCC unroll 4
+            for (int j = 0; j < nv; j++) acc[i][j] = _mm512_sub_epi32(acc[i][j], sum);
+        }
     }
     v512_multiply(t, mr, nv, acc);
-    if (t->zero_points) v512_subtract_row_sums(t, mr, nv, acc);
+    if (t->zero_points) v512_subtract_row_sums(t, mr, nv, full, acc);
     if (t->ep->kind == SQ_REQUANT_F32) {
-        v512_requantize(t, mr, nv, 0, acc);
+        v512_requantize(t, mr, nv, full, 0, acc);
     } else if (t->ep->kind == SQ_REQUANT_Q31) {
-        v512_requantize(t, mr, nv, 1, acc);
+        v512_requantize(t, mr, nv, full, 1, acc);
     } else {
         int32_t out[8 * 64];
 #pragma GCC unroll 8
@@ -141,7 +148,7 @@ SQ_INLINE void v512_tile(const sq_tile* t, const int mr, const int nv) {
 }
 
 #define SQ_TILE(mr, nv) \
-    static void v512_tile_##mr##x##nv(const sq_tile* t) { v512_tile(t, mr, nv); }
+    static void v512_tile_##mr##x##nv(const sq_tile* t) { v512_tile(t, mr, nv, 0); }
 #define SQ_TILES(nv) SQ_TILE(1, nv) SQ_TILE(2, nv) SQ_TILE(3, nv) SQ_TILE(4, nv) SQ_TILE(5, nv) SQ_TILE(6, nv)
 SQ_TILES(1) SQ_TILE(7, 1) SQ_TILE(8, 1)
 SQ_TILES(2) SQ_TILE(7, 2) SQ_TILE(8, 2)
@@ -149,6 +156,9 @@ SQ_TILES(3) SQ_TILE(7, 3) SQ_TILE(8, 3)
 SQ_TILES(4)
 #undef SQ_TILES
 #undef SQ_TILE
+
+/* Most products are made of this one, which needs no mask. */
+static __attribute__((noinline)) void v512_tile_full(const sq_tile* t) { v512_tile(t, 6, 4, 1); }
 
 static void sq_gemm_u8s8s32_6x64c4_avx512vnni(const sq_tile* t) {
 #define SQ_SIX(nv) v512_tile_1x##nv, v512_tile_2x##nv, v512_tile_3x##nv, v512_tile_4x##nv, v512_tile_5x##nv, v512_tile_6x##nv
@@ -159,7 +169,7 @@ static void sq_gemm_u8s8s32_6x64c4_avx512vnni(const sq_tile* t) {
         {SQ_SIX(4)},
     };
 #undef SQ_SIX
-    tiles[(t->n - 1) / 16][t->m - 1](t);
+    (t->m == 6 && t->n == 64 ? v512_tile_full : tiles[(t->n - 1) / 16][t->m - 1])(t);
 }
 
 /* Sums of the four lanes' worth of each vector: [a, b, c, d]. */
