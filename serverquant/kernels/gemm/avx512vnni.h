@@ -83,7 +83,8 @@ SQ_INLINE void v512_store_u8(uint8_t* to, __m512i v, int32_t n, const int nv) {
         _mm512_mask_storeu_epi8((void*)to, ~(__mmask64)0 >> (64 - n), v);
 }
 
-SQ_INLINE void v512_requantize(const sq_tile* t, const int mr, const int nv, const int full, const int q31, __m512i acc[8][4]) {
+SQ_INLINE void v512_requantize(const sq_tile* t, const int mr, const int nv, const int full, const int q31,
+                               __m512i acc[8][4]) {
     const sq_epilogue* ep = t->ep;
     const __m512i zero_point = _mm512_set1_epi16((short)ep->zero_point);
     const __m512i lo = _mm512_set1_epi8((char)ep->lo), hi = _mm512_set1_epi8((char)ep->hi);
@@ -101,11 +102,13 @@ SQ_INLINE void v512_requantize(const sq_tile* t, const int mr, const int nv, con
                    : q31   ? v512_q31(acc[i][j], ep)
                            : _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(acc[i][j]), m[j]));
         __m512i v = v512_pack_u8(q[0], q[1], q[2], q[3], zero_point);
-        v512_store_u8((uint8_t*)t->c + i * t->ldc, _mm512_min_epu8(_mm512_max_epu8(v, lo), hi), full ? 16 * nv : t->n, nv);
+        v = _mm512_min_epu8(_mm512_max_epu8(v, lo), hi);
+        v512_store_u8((uint8_t*)t->c + i * t->ldc, v, full ? 16 * nv : t->n, nv);
     }
 }
 
-SQ_INLINE void v512_subtract_row_sums(const sq_tile* t, const int mr, const int nv, const int full, __m512i acc[8][4]) {
+SQ_INLINE void v512_subtract_row_sums(const sq_tile* t, const int mr, const int nv, const int full,
+                                      __m512i acc[8][4]) {
 #pragma GCC unroll 4
     for (int j = 0; j < nv; j++) {
         const __m512i zero_point = _mm512_maskz_loadu_epi32(v512_mask(t, 16 * j, full), t->zero_points + 16 * j);
