@@ -36,3 +36,15 @@ def random(*shape, seed=0):
 
 def conv(x, y, *weights, **args):
     return core.CreateOperator("Conv", [x, *weights], [y], kernel=3, **args)
+
+
+def three_layers(**weights):
+    """FC, Relu, FC, Relu, FC from x to y, with weights w1, w2, w3 and biases b1, b2, b3."""
+    ops = [
+        core.CreateOperator("FC", ["x", "w1", "b1"], ["f1"]),
+        core.CreateOperator("Relu", ["f1"], ["r1"]),
+        core.CreateOperator("FC", ["r1", "w2", "b2"], ["f2"]),
+        core.CreateOperator("Relu", ["f2"], ["r2"]),
+        core.CreateOperator("FC", ["r2", "w3", "b3"], ["y"]),
+    ]
+    return nets_of(ops, **weights)

@@ -10,7 +10,7 @@ from pathlib import Path
 import families
 import numpy as np
 import pytest
-from small_nets import NETS, conv, nets_of, outputs, random
+from small_nets import NETS, conv, nets_of, outputs, random, three_layers
 
 import serverquant
 from serverquant import core
@@ -36,14 +36,7 @@ W, V = random(8, 3, 3, 3, seed=1) / 5, random(8, 8, 3, 3, seed=2) / 9
 def rows_net():
     """Three layers, a Relu behind two of them."""
     weights = {"w1": random(10, 6) / 2, "w2": random(8, 10, seed=1) / 3, "w3": random(6, 8, seed=2)}
-    ops = [
-        core.CreateOperator("FC", ["x", "w1", "b1"], ["f1"]),
-        core.CreateOperator("Relu", ["f1"], ["r1"]),
-        core.CreateOperator("FC", ["r1", "w2", "b2"], ["f2"]),
-        core.CreateOperator("Relu", ["f2"], ["r2"]),
-        core.CreateOperator("FC", ["r2", "w3", "b3"], ["y"]),
-    ]
-    return nets_of(ops, **weights, b1=random(10, seed=4), b2=random(8, seed=5), b3=random(6, seed=6))
+    return three_layers(**weights, b1=random(10, seed=4), b2=random(8, seed=5), b3=random(6, seed=6))
 
 
 def image_net():

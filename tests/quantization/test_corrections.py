@@ -37,6 +37,17 @@ def accuracy(nets) -> float:
     return float((outputs(*nets, data=IMAGES)["out"].argmax(1) == LABELS).mean())
 
 
+def drops_of(nets, kinds) -> dict[tuple[str, str], float]:
+    """By kind of equalization and of bias correction, the accuracy lost."""
+    want = accuracy(nets)
+    return {
+        (equalization, bias): want - accuracy((made.init, made.predict))
+        for equalization in kinds
+        for bias in ("none", "empirical")
+        for made in [quantize(*nets, TRAIN, preset="fast", equalization=equalization, bias=bias)]
+    }
+
+
 def equalized(nets, kind="cross_layer", data=None) -> tuple[Net, int]:
     """The net after equalization, and between how many layers it was done."""
     net = Net(*nets)
@@ -249,14 +260,7 @@ def test_through_relu_n_to_an_fc(order):
 
 
 def test_a_net_of_relu6_is_rescued():
-    nets = pair("digits_clipped")
-    want = accuracy(nets)
-    drops = {
-        (equalization, bias): want - accuracy((made.init, made.predict))
-        for equalization in ("cross_layer", "through_clip")
-        for bias in ("none", "empirical")
-        for made in [quantize(*nets, TRAIN, preset="fast", equalization=equalization, bias=bias)]
-    }
+    drops = drops_of(pair("digits_clipped"), ("cross_layer", "through_clip"))
     assert drops["cross_layer", "none"] > 0.1
     assert drops["through_clip", "none"] < 0.01
     assert drops["through_clip", "empirical"] < 0.01
@@ -350,14 +354,7 @@ def test_layouts(order, kind):
 
 def test_depthwise_net_is_rescued():
     """One scale a tensor: off, each, both."""
-    nets = pair("digits_depthwise")
-    want = accuracy(nets)
-    drops = {
-        (equalization, bias): want - accuracy((made.init, made.predict))
-        for equalization in ("none", "cross_layer")
-        for bias in ("none", "empirical")
-        for made in [quantize(*nets, TRAIN, preset="fast", equalization=equalization, bias=bias)]
-    }
+    drops = drops_of(pair("digits_depthwise"), ("none", "cross_layer"))
     assert drops["none", "none"] > 0.01
     assert drops["cross_layer", "none"] < 0.005
     assert drops["none", "empirical"] < drops["none", "none"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_nets import NETS, conv, nets_of, outputs, random
+from small_nets import NETS, conv, nets_of, outputs, random, three_layers
 
 import serverquant
 from serverquant import core
@@ -45,16 +45,9 @@ def uneven(order="NCHW", group=1, ndim=2, w=W):
 
 def rows_net():
     """FC, Relu, FC, Relu, FC; the first one's rows of unlike sizes."""
-    ops = [
-        core.CreateOperator("FC", ["x", "w1", "b1"], ["f1"]),
-        core.CreateOperator("Relu", ["f1"], ["r1"]),
-        core.CreateOperator("FC", ["r1", "w2", "b2"], ["f2"]),
-        core.CreateOperator("Relu", ["f2"], ["r2"]),
-        core.CreateOperator("FC", ["r2", "w3", "b3"], ["y"]),
-    ]
     weights = {f"w{i}": random(n, k, seed=i) / 4 for i, (n, k) in enumerate(((10, 12), (8, 10), (6, 8)), 1)}
     weights["w1"] = f32(weights["w1"] * 10.0 ** np.linspace(-3, 0, 10).reshape(-1, 1))
-    return nets_of(ops, **weights, **{f"b{i}": random(n, seed=i + 5) / 4 for i, n in enumerate((10, 8, 6), 1)})
+    return three_layers(**weights, **{f"b{i}": random(n, seed=i + 5) / 4 for i, n in enumerate((10, 8, 6), 1)})
 
 
 def sqnr(want, got):
