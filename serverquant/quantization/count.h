@@ -48,8 +48,8 @@ typedef int64_t (*sq_count_scan_fn)(const float *x, int64_t n, const sq_count_bi
                                     sq_count_ends *ends);
 
 /* x: [size / (channels * inner)][channels][inner]; channels is 0 where no maxima are wanted. clamps: whether v is
- * another than x, and its maxima are wanted too. state: of each chunk, one of
- * the above; scanned and holed (by a NaN or an infinity) chunks are still to be counted. */
+ * another than x, and its maxima are wanted too. state: of each chunk, one of the above; scanned and holed (by a NaN or an
+ * infinity) chunks are still to be counted. */
 typedef struct sq_count_job {
     const float *x;
     int64_t size, channels, inner;
