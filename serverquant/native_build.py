@@ -48,7 +48,7 @@ CFLAGS = [
     "-fvisibility=hidden",
     "-Wno-unused-function",
 ]
-CFLAGS += ["-O1", "-g", "-UNDEBUG"] if DEBUG else ["-O1" if EMULATE else "-O2", "-g0", "-DNDEBUG"]
+CFLAGS += ["-O1", "-g", "-UNDEBUG"] if DEBUG else ["-O1" if EMULATE else "-O3", "-g0", "-DNDEBUG"]
 LDFLAGS = [] if DEBUG else ["-Wl,-s", "-Wl,-O1"]
 if OPENMP:
     CFLAGS.append("-fopenmp")

@@ -42,6 +42,10 @@ CASES = {
     "first_dilation": ((23, 21), (3, 5), (2, 1), (3, 3, 0, 3), (1, 2), 3, 6, 1),
     "all_padding": ((1, 2), (3, 3), (2, 2), (4, 4, 4, 4), (1, 1), 3, 6, 1),
     "all_padding_pointers": ((1, 2), (3, 3), (2, 2), (4, 4, 4, 4), (1, 1), 16, 6, 1),
+    "3x3_panel": ((7, 7), (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 32, 64, 1),
+    "two_taps_panel": ((5, 7), (1, 2), (1, 1), (0, 0, 0, 0), (1, 1), 16, 130, 1),
+    "groups_panel": ((5, 5), (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 32, 128, 2),
+    "1x1_panel": ((5, 6), (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 24, 128, 2),
     "groups_4": ((6, 5), (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 32, 32, 8),
     "groups_32": ((6, 5), (3, 3), (2, 1), (1, 1, 1, 1), (1, 1), 96, 60, 3),
     "groups_prime": ((6, 5), (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 14, 21, 7),
@@ -123,6 +127,16 @@ def test_epilogues_and_zero_points_per_channel(row, name):
     np.testing.assert_array_equal(got, gemm_reference.requant_q31(acc, 0.001, 50))
     got, acc = run(name, row.name, 77, zw, "dequant_f32", multiplier=m, bias_f32=m, relu=True)
     np.testing.assert_array_equal(got, gemm_reference.dequant_f32(acc, m, m, True))
+
+
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("name", ["3x3_panel", "two_taps_panel", "groups_panel", "1x1_panel"])
+@pytest.mark.parametrize("zw", [0, -9])
+def test_whole_panels_requantized(row, name, zw):
+    got, acc = run(name, row.name, 77, zw, "requant_f32", multiplier=np.float32(3e-4), zero_point=90)
+    np.testing.assert_array_equal(got, gemm_reference.requant_f32(acc, np.float32(3e-4), 90))
+    got, acc = run(name, row.name, 77, zw, "requant_q31", ratio=0.0003, zero_point=90)
+    np.testing.assert_array_equal(got, gemm_reference.requant_q31(acc, 0.0003, 90))
 
 
 @pytest.mark.parametrize("row", DEPTHWISE_ROWS)

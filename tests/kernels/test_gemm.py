@@ -160,6 +160,18 @@ def test_requant_f32(row, zw):
 
 
 @pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("k", [4, 8, 20, 23, 24, 44, 48, 52, 100, 260])
+def test_any_number_of_rows_requantized(row, k):
+    """Rows of whole panels end in other places the more there are of them."""
+    rng = np.random.default_rng(k)
+    x, w = operands(rng, 98, 130, k)
+    bias, m = rng.integers(-9999, 9999, 130).astype(np.int32), rng.uniform(1e-4, 2e-3, 130).astype(np.float32)
+    for rows in (*range(5, 33), 49, 60, 64, 98):
+        check(x[:rows], w, row, "requant_f32", zx=120, zw=rows % 3 - 1, bias=bias, multiplier=m, zero_point=77)
+        check(x[:rows], w[:64], row, "requant_q31", zx=120, zw=rows % 3 - 1, ratio=0.0003, zero_point=77)
+
+
+@pytest.mark.parametrize("row", ROWS)
 def test_requant_f32_ties_and_overflow(row):
     k = 64
     x = np.arange(256, dtype=np.uint8)[:, None] * np.ones(k, np.uint8)

@@ -32,6 +32,32 @@ SQ_INLINE __mmask16 v512_mask(const sq_tile* t, int column, const int full) {
     return left >= 16 ? (__mmask16)0xFFFF : (__mmask16)((1u << left) - 1u);
 }
 
+/* Four k of mr rows times nv vectors of columns. */
+SQ_INLINE void v512_step(const uint8_t* const* a, int64_t k, const int8_t* w, const int mr, const int nv,
+                         __m512i acc[8][4]) {
+    __m512i b[4];
+#pragma GCC unroll 4
+    for (int j = 0; j < nv; j++) b[j] = _mm512_load_si512((const void*)(w + 64 * j));
+#pragma GCC unroll 8
+    for (int i = 0; i < mr; i++) {
+        const __m512i x = v512_broadcast4(a[i] + k);
+#pragma GCC unroll 4
+        for (int j = 0; j < nv; j++) acc[i][j] = _mm512_dpbusd_epi32(acc[i][j], x, b[j]);
+    }
+}
+
+/* The n < 4 last k. */
+SQ_INLINE void v512_step_tail(const uint8_t* const* a, int64_t k, int32_t n, const int8_t* w, const int mr,
+                              const int nv, __m512i acc[8][4]) {
+#pragma GCC unroll 8
+    for (int i = 0; i < mr; i++) {
+        const __m512i x = v512_broadcast_tail(a[i] + k, n);
+#pragma GCC unroll 4
+        for (int j = 0; j < nv; j++)
+            acc[i][j] = _mm512_dpbusd_epi32(acc[i][j], x, _mm512_load_si512((const void*)(w + 64 * j)));
+    }
+}
+
 SQ_INLINE void v512_multiply(const sq_tile* t, const int mr, const int nv, __m512i acc[8][4]) {
     const int32_t taps = t->packed->taps, kc = t->packed->kc;
     const int8_t* w = t->w;
@@ -40,26 +66,8 @@ SQ_INLINE void v512_multiply(const sq_tile* t, const int mr, const int nv, __m51
         int32_t k = 0;
 #pragma GCC unroll 8
         for (int i = 0; i < mr; i++) a[i] = t->a[tap * t->a_stride + i] + t->a_offset;
-        for (; k <= kc - 4; k += 4, w += 64 * nv) {
-            __m512i b[4];
-#pragma GCC unroll 4
-            for (int j = 0; j < nv; j++) b[j] = _mm512_load_si512((const void*)(w + 64 * j));
-#pragma GCC unroll 8
-            for (int i = 0; i < mr; i++) {
-                const __m512i x = v512_broadcast4(a[i] + k);
-#pragma GCC unroll 4
-                for (int j = 0; j < nv; j++) acc[i][j] = _mm512_dpbusd_epi32(acc[i][j], x, b[j]);
-            }
-        }
-        if (k < kc) {
-#pragma GCC unroll 8
-            for (int i = 0; i < mr; i++) {
-                const __m512i x = v512_broadcast_tail(a[i] + k, kc - k);
-#pragma GCC unroll 4
-                for (int j = 0; j < nv; j++)
-                    acc[i][j] = _mm512_dpbusd_epi32(acc[i][j], x, _mm512_load_si512((const void*)(w + 64 * j)));
-            }
-        }
+        for (; k <= kc - 4; k += 4, w += 64 * nv) v512_step(a, k, w, mr, nv, acc);
+        if (k < kc) v512_step_tail(a, k, kc - k, w, mr, nv, acc);
     }
 }
 
@@ -83,28 +91,49 @@ SQ_INLINE void v512_store_u8(uint8_t* to, __m512i v, int32_t n, const int nv) {
         _mm512_mask_storeu_epi8((void*)to, ~(__mmask64)0 >> (64 - n), v);
 }
 
-SQ_INLINE void v512_requantize(const sq_tile* t, const int mr, const int nv, const int full, const int q31,
-                               __m512i acc[8][4]) {
-    const sq_epilogue* ep = t->ep;
-    const __m512i zero_point = _mm512_set1_epi16((short)ep->zero_point);
-    const __m512i lo = _mm512_set1_epi8((char)ep->lo), hi = _mm512_set1_epi8((char)ep->hi);
+/* What makes bytes of sums. */
+typedef struct v512_levels {
     __m512 m[4];
+    __m512i zero_point, lo, hi;
+} v512_levels;
+
+SQ_INLINE v512_levels v512_levels_of(const sq_tile* t, const int nv, const int full, const int q31) {
+    const sq_epilogue* ep = t->ep;
+    v512_levels to;
+    to.zero_point = _mm512_set1_epi16((short)ep->zero_point);
+    to.lo = _mm512_set1_epi8((char)ep->lo), to.hi = _mm512_set1_epi8((char)ep->hi);
 #pragma GCC unroll 4
     for (int j = 0; j < nv && !q31; j++)
-        m[j] = ep->per_column ? _mm512_maskz_loadu_ps(v512_mask(t, 16 * j, full), ep->multiplier + t->column + 16 * j)
-                              : _mm512_set1_ps(ep->multiplier[0]);
+        to.m[j] = ep->per_column
+                      ? _mm512_maskz_loadu_ps(v512_mask(t, 16 * j, full), ep->multiplier + t->column + 16 * j)
+                      : _mm512_set1_ps(ep->multiplier[0]);
+    return to;
+}
+
+/* Of the sums in vector j, before the zero point. */
+SQ_INLINE __m512i v512_level(const sq_epilogue* ep, const v512_levels* to, const int j, const int nv, const int q31,
+                             const __m512i sums[4]) {
+    if (j >= nv) return _mm512_setzero_si512();
+    if (q31) return v512_q31(sums[j], ep);
+    return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(sums[j]), to->m[j]));
+}
+
+/* Bytes of one row's sums. */
+SQ_INLINE __m512i v512_levels_row(const sq_epilogue* ep, const v512_levels* to, const int nv, const int q31,
+                                  const __m512i sums[4]) {
+    const __m512i v =
+        v512_pack_u8(v512_level(ep, to, 0, nv, q31, sums), v512_level(ep, to, 1, nv, q31, sums),
+                     v512_level(ep, to, 2, nv, q31, sums), v512_level(ep, to, 3, nv, q31, sums), to->zero_point);
+    return _mm512_min_epu8(_mm512_max_epu8(v, to->lo), to->hi);
+}
+
+SQ_INLINE void v512_requantize(const sq_tile* t, const int mr, const int nv, const int full, const int q31,
+                               __m512i acc[8][4]) {
+    const v512_levels to = v512_levels_of(t, nv, full, q31);
 #pragma GCC unroll 8
-    for (int i = 0; i < mr; i++) {
-        __m512i q[4];
-#pragma GCC unroll 4
-        for (int j = 0; j < 4; j++)
-            q[j] = j >= nv ? _mm512_setzero_si512()
-                   : q31   ? v512_q31(acc[i][j], ep)
-                           : _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(acc[i][j]), m[j]));
-        __m512i v = v512_pack_u8(q[0], q[1], q[2], q[3], zero_point);
-        v = _mm512_min_epu8(_mm512_max_epu8(v, lo), hi);
-        v512_store_u8((uint8_t*)t->c + i * t->ldc, v, full ? 16 * nv : t->n, nv);
-    }
+    for (int i = 0; i < mr; i++)
+        v512_store_u8((uint8_t*)t->c + i * t->ldc, v512_levels_row(t->ep, &to, nv, q31, acc[i]), full ? 16 * nv : t->n,
+                      nv);
 }
 
 SQ_INLINE void v512_subtract_row_sums(const sq_tile* t, const int mr, const int nv, const int full,
@@ -150,6 +179,8 @@ SQ_INLINE void v512_tile(const sq_tile* t, const int mr, const int nv, const int
     }
 }
 
+#include "stagger.h"
+
 #define SQ_TILE(mr, nv) \
     static void v512_tile_##mr##x##nv(const sq_tile* t) { v512_tile(t, mr, nv, 0); }
 #define SQ_TILES(nv) SQ_TILE(1, nv) SQ_TILE(2, nv) SQ_TILE(3, nv) SQ_TILE(4, nv) SQ_TILE(5, nv) SQ_TILE(6, nv)
@@ -160,8 +191,14 @@ SQ_TILES(4)
 #undef SQ_TILES
 #undef SQ_TILE
 
-/* Most products are made of this one, which needs no mask. */
+/* Most products are made of these, which need no mask. */
 static __attribute__((noinline)) void v512_tile_full(const sq_tile* t) { v512_tile(t, 6, 4, 1); }
+static __attribute__((noinline)) void v512_six_one_tap(const sq_tile* t) { v512_stagger(t, 6, 1, 0); }
+static __attribute__((noinline)) void v512_six_taps(const sq_tile* t) { v512_stagger(t, 6, 0, 0); }
+static __attribute__((noinline)) void v512_six_q31(const sq_tile* t) { v512_stagger(t, 6, 0, 1); }
+static __attribute__((noinline)) void v512_five_one_tap(const sq_tile* t) { v512_stagger(t, 5, 1, 0); }
+static __attribute__((noinline)) void v512_five_taps(const sq_tile* t) { v512_stagger(t, 5, 0, 0); }
+static __attribute__((noinline)) void v512_five_q31(const sq_tile* t) { v512_stagger(t, 5, 0, 1); }
 
 static void sq_gemm_u8s8s32_6x64c4_avx512vnni(const sq_tile* t) {
 #define SQ_SIX(nv) v512_tile_1x##nv, v512_tile_2x##nv, v512_tile_3x##nv, v512_tile_4x##nv, v512_tile_5x##nv, v512_tile_6x##nv
@@ -172,7 +209,14 @@ static void sq_gemm_u8s8s32_6x64c4_avx512vnni(const sq_tile* t) {
         {SQ_SIX(4)},
     };
 #undef SQ_SIX
-    (t->m == 6 && t->n == 64 ? v512_tile_full : tiles[(t->n - 1) / 16][t->m - 1])(t);
+    static void (*const staggered[2][3])(const sq_tile*) = {
+        {v512_five_one_tap, v512_five_taps, v512_five_q31},
+        {v512_six_one_tap, v512_six_taps, v512_six_q31},
+    };
+    if (t->m > 8)
+        staggered[t->m % 6 == 0][t->ep->kind == SQ_REQUANT_Q31 ? 2 : t->packed->taps > 1](t);
+    else
+        (t->m == 6 && t->n == 64 ? v512_tile_full : tiles[(t->n - 1) / 16][t->m - 1])(t);
 }
 
 /* Sums of the four lanes' worth of each vector: [a, b, c, d]. */

@@ -9,8 +9,8 @@
 #include "avx512vnni.h"
 #endif
 
-#define SQ_GEMM_KERNEL(isa, name, mr, nr, lanes, kr, accumulators, narrow) \
-    {#name, SQ_ISA_##isa, mr, nr, lanes, kr, accumulators, narrow, name, name##_sum_rows},
+#define SQ_GEMM_KERNEL(isa, name, mr, nr, lanes, kr, accumulators, narrow, staggers) \
+    {#name, SQ_ISA_##isa, mr, nr, lanes, kr, accumulators, narrow, staggers, name, name##_sum_rows},
 static const sq_gemm_row table[] = {
 #include "kernels.inc"
 };
@@ -92,14 +92,30 @@ void sq_pack(const sq_gemm_row* row, const int8_t* weights, sq_packed* packed, i
     packed->extra_data = extra_data;
 }
 
+static int staggers(const sq_gemm_row* row, const sq_tile* t) {
+    return row->staggers && t->n == row->nr && t->packed->kc && t->packed->kc % row->kr == 0 && !t->zero_points &&
+           t->ep->kind < SQ_RAW_S32;
+}
+
+/* How many of `left` rows the next call of a tile() that staggers takes, with tiles of `tile` rows. */
+static int32_t rows_at_once(int32_t left, int32_t tile) {
+    if (left < 2 * tile) return left < tile ? left : tile;
+    /* A rest of few rows leaves multipliers idle: with some tiles above it, it makes tiles of a row less. */
+    const int32_t rest = left % tile, less = 2 * rest > tile ? 0 : (tile - rest) % tile * (tile - 1);
+    if (left == less) return left;
+    return left < less ? left - rest : (left - less) / tile * tile;
+}
+
 /* All tiles of one panel over the rows of a chunk. */
-static void run_panel(const sq_gemm_job* job, const sq_gemm_row* row, sq_tile* t, int64_t m0, int64_t rows) {
+static void run_panel(const sq_gemm_job* job, const sq_gemm_row* row, sq_tile* t, int64_t m0, int32_t rows) {
     int64_t size = job->ep->kind >= SQ_RAW_S32 ? 4 : 1;
-    int32_t step = tile_rows(row, t->n);
+    const int32_t tile = tile_rows(row, t->n);
+    const int several = staggers(row, t);
     const uint8_t* const* a = t->a;
     const int32_t* sums = t->row_sums;
-    for (int64_t i = 0; i < rows; i += step) {
-        t->m = (int32_t)(rows - i < step ? rows - i : step);
+    for (int32_t i = 0; i < rows; i += t->m) {
+        const int32_t left = rows - i;
+        t->m = several ? rows_at_once(left, tile) : left < tile ? left : tile;
         t->a = a + i;
         if (sums) t->row_sums = sums + i;
         t->c = (uint8_t*)job->c + ((m0 + i) * job->ldc + t->column) * size;
@@ -121,7 +137,7 @@ static void run_group(const sq_gemm_job* job, const sq_gemm_row* row, sq_tile* t
         t->n = left < row->nr ? left : row->nr;
         t->column = (int64_t)g * w->n + p * row->nr;
         t->zero_points = w->zero_points && !w->uniform ? w->zero_points + t->column : NULL;
-        run_panel(job, row, t, m0, rows);
+        run_panel(job, row, t, m0, (int32_t)rows);
     }
 }
 
@@ -162,7 +178,7 @@ static void run_thin(const sq_gemm_job* job, const sq_gemm_row* row, int64_t m0,
         if (single) {
             s->fill(s, m, m + single, 0, rows, NULL);
             t.a_stride = single;
-            run_panel(job, row, &t, m, single);
+            run_panel(job, row, &t, m, (int32_t)single);
             m += single;
             if (run) s->run(s, m, run, rows);
         }

@@ -69,7 +69,8 @@ typedef struct sq_packed {
     int32_t depth;                 /* products of this many steps are added in int16 (AVX2); 0: weights are int16 */
 } sq_packed;
 
-/* One output tile: m rows x n columns, m <= sq_tile_rows(row, n), n <= nr. */
+/* One output tile: m rows x n columns, n <= nr, m at most as many as the row's accumulators hold; or whole tiles below
+ * one another for a row that staggers: so many rows as its tiles have, times a whole number, else one row less a tile. */
 typedef struct sq_tile {
     const uint8_t* const* a;       /* row i at a[tap * a_stride + i] + a_offset, kc bytes */
     int64_t a_stride, a_offset;
@@ -93,6 +94,7 @@ typedef struct sq_gemm_row {
     int32_t lanes, kr;     /* columns of one vector; k that are multiplied at once */
     int32_t accumulators;  /* tiles hold at most so many vectors */
     int32_t narrow;        /* 1: pair sums are int16; packing keeps to sq_extra's bound or chooses depth 0 */
+    int32_t staggers;      /* 1: tile() takes several tiles at once if n == nr, zero_points is NULL and c are u8 */
     void (*tile)(const sq_tile*);
     /* sums[i] = sum over taps and kc of row i */
     void (*sum_rows)(const uint8_t* const* a, int64_t a_stride, int64_t a_offset, int32_t taps, int32_t kc, int32_t m,
