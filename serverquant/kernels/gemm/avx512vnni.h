@@ -193,12 +193,11 @@ SQ_TILES(4)
 
 /* Most products are made of these, which need no mask. */
 static __attribute__((noinline)) void v512_tile_full(const sq_tile* t) { v512_tile(t, 6, 4, 1); }
-static __attribute__((noinline)) void v512_six_one_tap(const sq_tile* t) { v512_stagger(t, 6, 1, 0); }
-static __attribute__((noinline)) void v512_six_taps(const sq_tile* t) { v512_stagger(t, 6, 0, 0); }
-static __attribute__((noinline)) void v512_six_q31(const sq_tile* t) { v512_stagger(t, 6, 0, 1); }
-static __attribute__((noinline)) void v512_five_one_tap(const sq_tile* t) { v512_stagger(t, 5, 1, 0); }
-static __attribute__((noinline)) void v512_five_taps(const sq_tile* t) { v512_stagger(t, 5, 0, 0); }
-static __attribute__((noinline)) void v512_five_q31(const sq_tile* t) { v512_stagger(t, 5, 0, 1); }
+#define SQ_STAGGER(name, mr, one_tap, q31) \
+    static __attribute__((noinline)) void v512_##name(const sq_tile* t) { v512_stagger(t, mr, one_tap, q31); }
+SQ_STAGGER(five_one_tap, 5, 1, 0) SQ_STAGGER(five_taps, 5, 0, 0) SQ_STAGGER(five_q31, 5, 0, 1)
+SQ_STAGGER(six_one_tap, 6, 1, 0) SQ_STAGGER(six_taps, 6, 0, 0) SQ_STAGGER(six_q31, 6, 0, 1)
+#undef SQ_STAGGER
 
 static void sq_gemm_u8s8s32_6x64c4_avx512vnni(const sq_tile* t) {
 #define SQ_SIX(nv) v512_tile_1x##nv, v512_tile_2x##nv, v512_tile_3x##nv, v512_tile_4x##nv, v512_tile_5x##nv, v512_tile_6x##nv

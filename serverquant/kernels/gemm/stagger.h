@@ -77,61 +77,67 @@ SQ_INLINE void v512_walk_to(const sq_tile* t, v512_walk* at, const v512_place* e
     v512_steps(at, end->k, mr);
 }
 
-/* What turns have in common. */
+/* What turns have in common. Rows begin, and end, in order: what is next for either is moved on with each. */
 typedef struct v512_rows {
     v512_levels levels;
     v512_place end[7];
-    const int32_t *bias, *sums;
-    int64_t sums_step;
+    const int32_t *bias, *sum; /* sum: of the next row that begins */
+    int64_t sum_step;
+    uint8_t* c; /* of the next row that ends */
     int32_t kept[6][64];
-    uint8_t* c; /* of the rows that end */
 } v512_rows;
 
-SQ_INLINE void v512_end_row(const sq_tile* t, const v512_rows* rows, const v512_walk* at, const int i, const int q31) {
-    v512_store_u8(rows->c + i * t->ldc, v512_levels_row(t->ep, &rows->levels, 4, q31, at->acc[i]), 64, 4);
+SQ_INLINE void v512_end_row(const sq_tile* t, v512_rows* rows, const v512_walk* at, const int i, const int q31) {
+    v512_store_u8(rows->c, v512_levels_row(t->ep, &rows->levels, 4, q31, at->acc[i]), 64, 4);
+    rows->c += t->ldc;
+}
+
+/* The next row begins in place i. */
+SQ_INLINE void v512_new_row(v512_rows* rows, v512_walk* at, const int i) {
+    v512_begin_row(at, i, rows->bias, *rows->sum);
+    rows->sum += rows->sum_step;
 }
 
 /* Row i ends, and the one mr below takes its place. */
 SQ_INLINE void v512_turn(const sq_tile* t, v512_rows* rows, v512_walk* at, const int i, const int mr, const int one_tap,
                          const int q31) {
     v512_walk_to(t, at, &rows->end[i], i, mr, one_tap);
-    asm volatile("" : "+m"(*rows) : : "memory");
-    const int last = at->m == t->m - mr;
+    asm volatile("" : "+m"(*rows) : : "memory"); /* or so much is kept in registers that loops have too few */
     if (__builtin_expect(at->m == 0, 0))
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++) _mm512_storeu_si512((void*)(rows->kept[i] + 16 * j), at->acc[i][j]);
     else
         v512_end_row(t, rows, at, i, q31);
-    at->a[i] = t->a[at->tap * t->a_stride + at->m + i] + t->a_offset;
-    if (__builtin_expect(last, 0))
+    if (__builtin_expect(at->m == t->m - mr, 0))
         v512_begin_row(at, i, rows->kept[i], 0);
     else
-        v512_begin_row(at, i, rows->bias, rows->sums[(at->m + i) * rows->sums_step]);
+        v512_new_row(rows, at, i);
+    at->a[i] = t->a[at->tap * t->a_stride + at->m + i] + t->a_offset;
 }
 
-/* t->m is a multiple of mr, which is 5 or 6, and more than that, t->n is 64, a tap has 4 k or more. */
+/* t->m is a multiple of mr, which is 5 or 6, and more than that, t->n is 64; kc is a multiple of 4. */
 SQ_INLINE void v512_stagger(const sq_tile* t, const int mr, const int one_tap, const int q31) {
     static const int32_t none = 0;
     const int64_t last = t->m - mr;
     v512_rows rows;
     v512_walk at;
     rows.levels = v512_levels_of(t, 4, 1, q31);
-    rows.bias = t->ep->bias + t->column, rows.c = (uint8_t*)t->c - mr * t->ldc;
-    rows.sums = t->row_sums ? t->row_sums : &none, rows.sums_step = t->row_sums != NULL;
-    at.m = 0, at.before = last;
+    rows.bias = t->ep->bias + t->column;
+    rows.sum = t->row_sums ? t->row_sums : &none, rows.sum_step = t->row_sums != NULL;
+    rows.c = (uint8_t*)t->c;
+    rows.sum += last * rows.sum_step;
     rows.end[mr] = v512_end_of(t->packed, mr, mr, one_tap);
-#define SQ_ROW(i)                                             \
-    (rows.end[i] = v512_end_of(t->packed, i, mr, one_tap),    \
-     v512_begin_row(&at, i, rows.bias, rows.sums[(last + i) * rows.sums_step]))
+#define SQ_ROW(i) (rows.end[i] = v512_end_of(t->packed, i, mr, one_tap), v512_new_row(&rows, &at, i))
     SQ_EACH_ROW(mr);
 #undef SQ_ROW
+    rows.sum -= t->m * rows.sum_step;
+    at.m = 0, at.before = last;
     for (int64_t pass = 0;; pass++) {
         v512_rewind(t, &at, pass, mr);
 #define SQ_ROW(i) v512_turn(t, &rows, &at, i, mr, one_tap, q31)
         SQ_EACH_ROW(mr);
 #undef SQ_ROW
         v512_walk_to(t, &at, &rows.end[mr], mr, mr, one_tap);
-        rows.c += mr * t->ldc;
         if (at.m == last) break;
         at.before = at.m, at.m += mr;
     }
