@@ -29,7 +29,6 @@ cdef struct Arena:
 cdef struct Value:
     sq_shape shape
     uint64_t spec           # the mark that a blob carries while it has this shape
-    bint changed            # during rebatch
 
 cdef struct Entry:
     sq_tensor* tensor
@@ -46,7 +45,8 @@ cdef class Plan:
     cdef sq_step* steps
     cdef Links* links
     cdef Value* values
-    cdef Value* backup
+    cdef Value* backup      # of those that rebatch has changed
+    cdef char* changed      # of a value: whether rebatch has
     cdef Entry* entries
     cdef int n_steps, n_values, n_entries
     cdef Arena arena
@@ -60,7 +60,7 @@ cdef class Plan:
     cdef _lay_entry(self, int i)
     cdef _lay_steps(self)
     cdef bint _matches(self) noexcept nogil
-    cdef bint _guards_hold(self) noexcept nogil
+    cdef Value* _change(self, int value) noexcept nogil
     cdef bint _rebatch(self) noexcept nogil
     cdef bint _grows_in_place(self, int i) noexcept nogil
     cdef bint _rebatch_step(self, int i) noexcept nogil

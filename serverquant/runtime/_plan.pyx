@@ -11,7 +11,7 @@ A plan fits as long as its entries have the planned shapes (`matches`). When onl
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memset
 
 from serverquant._base._threads cimport sq_fp_default, sq_fp_restore
 from serverquant.blobs._blob cimport (
@@ -156,6 +156,7 @@ cdef class Plan:
         free(self.links)
         free(self.values)
         free(self.backup)
+        free(self.changed)
         free(self.entries)
         free(self.arena.data)
         free(self.pools[0])
@@ -191,10 +192,12 @@ cdef class Plan:
         self.links = <Links*>calloc(self.n_steps + 1, sizeof(Links))
         self.values = <Value*>calloc(self.n_values + 1, sizeof(Value))
         self.backup = <Value*>calloc(self.n_values + 1, sizeof(Value))
+        self.changed = <char*>calloc(self.n_values + 1, 1)
         self.entries = <Entry*>calloc(self.n_entries + 1, sizeof(Entry))
         self.pools[0] = malloc((n_links + 1) * sizeof(void*))
         self.pools[1] = malloc((n_links + 1) * sizeof(int))
-        if not (self.steps and self.links and self.values and self.backup and self.entries and self.pools[0] and self.pools[1]):
+        if not (self.steps and self.links and self.values and self.backup and self.changed and self.entries
+                and self.pools[0] and self.pools[1]):
             raise MemoryError
         for i in range(self.n_values):
             self._lay_value(i)
@@ -249,39 +252,34 @@ cdef class Plan:
                 return False
         return True
 
-    cdef bint _guards_hold(self) noexcept nogil:
-        cdef int i
-        cdef Entry* e
-        for i in range(self.n_entries):
-            e = &self.entries[i]
-            if e.guard != NULL and not (sq_same_shape(&e.tensor.shape, &self.values[e.value].shape)
-                                        and memcmp(e.tensor.data, e.guard, e.guard_bytes) == 0):
-                return False
-        return True
+    cdef Value* _change(self, int value) noexcept nogil:
+        """The value, whose shape is about to change."""
+        if not self.changed[value]:
+            self.backup[value] = self.values[value]
+            self.changed[value] = True
+        return &self.values[value]
 
     cdef bint _rebatch(self) noexcept nogil:
         """Carry new leading dimensions from the entries through the steps; False when some step must be planned."""
         cdef int i
         cdef Entry* e
         cdef Value* v
-        if not self._guards_hold():
-            return False
-        for i in range(self.n_values):
-            self.values[i].changed = False
+        memset(self.changed, 0, self.n_values)
         for i in range(self.n_entries):
             e = &self.entries[i]
             v = &self.values[e.value]
-            if sq_same_shape(&e.tensor.shape, &v.shape):
-                continue
-            if not sq_same_but_rows(&e.tensor.shape, &v.shape):
+            if e.tensor.spec == v.spec or sq_same_shape(&e.tensor.shape, &v.shape):
+                if e.guard != NULL and memcmp(e.tensor.data, e.guard, e.guard_bytes) != 0:
+                    return False
+            elif e.guard != NULL or not sq_same_but_rows(&e.tensor.shape, &v.shape):
                 return False
-            v.shape = e.tensor.shape
-            v.changed = True
+            else:
+                self._change(e.value).shape = e.tensor.shape
         for i in range(self.n_steps):
-            if not self._rebatch_step(i) or self._grows_in_place(i):
+            if not self._rebatch_step(i):
                 return False
         for i in range(self.n_values):
-            if self.values[i].changed:
+            if self.changed[i]:
                 self.values[i].spec = next_spec()
         return True
 
@@ -301,39 +299,43 @@ cdef class Plan:
 
     cdef bint _rebatch_step(self, int i) noexcept nogil:
         cdef sq_step* s = &self.steps[i]
-        cdef const sq_shape* inputs[32]
-        cdef sq_shape* outputs[32]
+        cdef const int* inputs = self.links[i].inputs
+        cdef const int* outputs = self.links[i].outputs
+        cdef const sq_shape* before[32]
+        cdef sq_shape* after[32]
         cdef bint touched = False
         cdef int64_t rows = -1
-        cdef Value* v
+        cdef const sq_shape* x
         cdef int j
         for j in range(s.n_in):
-            touched = touched or self.values[self.links[i].inputs[j]].changed
+            touched = touched or self.changed[inputs[j]]
         if not touched:
             return True
         if s.reshape != NULL:
             if s.n_in > 32 or s.n_out > 32:
                 return False
             for j in range(s.n_in):
-                inputs[j] = &self.values[self.links[i].inputs[j]].shape
+                before[j] = &self.values[inputs[j]].shape
             for j in range(s.n_out):
-                outputs[j] = &self.values[self.links[i].outputs[j]].shape
-                self.values[self.links[i].outputs[j]].changed = True
-            return s.reshape(s, inputs, outputs) == SQ_OK
+                after[j] = &self._change(outputs[j]).shape
+            if s.reshape(s, before, after) != SQ_OK:
+                return False
+            # Sums of bags have as many rows whatever the bags hold: what follows them stays as it is.
+            for j in range(s.n_out):
+                self.changed[outputs[j]] = not sq_same_shape(after[j], &self.backup[outputs[j]].shape)
+            return not self._grows_in_place(i)
         for j in range(s.n_in):
-            v = &self.values[self.links[i].inputs[j]]
+            x = &self.values[inputs[j]].shape
             if j < 32 and (s.rows >> j) & 1:
-                if not v.changed or (rows >= 0 and rows != v.shape.dims[0]):
+                if not self.changed[inputs[j]] or (rows >= 0 and rows != x.dims[0]):
                     return False
-                rows = v.shape.dims[0]
-            elif v.changed:
+                rows = x.dims[0]
+            elif self.changed[inputs[j]]:
                 return False
         for j in range(s.n_out):
-            v = &self.values[self.links[i].outputs[j]]
-            if not sq_set_rows(&v.shape, rows):
+            if not sq_set_rows(&self._change(outputs[j]).shape, rows):
                 return False
-            v.changed = True
-        return True
+        return not self._grows_in_place(i)
 
     def matches(self) -> bool:
         """Whether the entries' blobs have the shapes (and, where it matters, the values) that were planned for."""
@@ -341,10 +343,12 @@ cdef class Plan:
 
     def rebatch(self) -> bool:
         """Adapt to new leading dimensions of the entries; False, and the plan is as before, when it cannot."""
-        memcpy(self.backup, self.values, self.n_values * sizeof(Value))
+        cdef int i
         if self._rebatch():
             return True
-        memcpy(self.values, self.backup, self.n_values * sizeof(Value))
+        for i in range(self.n_values):
+            if self.changed[i]:
+                self.values[i] = self.backup[i]
         return False
 
     # ---- running ------------------------------------------------------------------------------------------------
