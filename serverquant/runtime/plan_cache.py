@@ -22,7 +22,7 @@ class PlanCache:
         """A plan for the blobs' present shapes: a kept one, a kept one with other leading dims, or a new one."""
         for i, plan in enumerate(self.plans):
             if plan.matches():
-                return self._first(i) if i else plan
+                return self._first(i)
         for i, plan in enumerate(self.plans):
             if plan.rebatch():
                 return self._first(i)
@@ -33,5 +33,6 @@ class PlanCache:
 
     def _first(self, i: int) -> Plan:
         """Plan i, from now on the first."""
-        self.plans.insert(0, self.plans.pop(i))
+        if i:
+            self.plans.insert(0, self.plans.pop(i))
         return self.plans[0]
