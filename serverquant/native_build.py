@@ -39,8 +39,8 @@ DIRECTIVES = {
     "cdivision": not DEBUG,
 }
 
-# Bits are the product: a contracted multiply-add rounds once where the formula says twice. Loops begin with a line of the
-# instruction cache: int8 nets take 0.5 to 2 % less time.
+# Bits are the product: a contracted multiply-add rounds once where the formula says twice.
+# Loops begin with a line of the instruction cache: int8 nets take 0.5 to 2 % less time.
 CFLAGS = [
     "-std=gnu11",
     "-falign-loops=64",
