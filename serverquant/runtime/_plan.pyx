@@ -141,6 +141,15 @@ cdef void* arena_scratch(sq_step* step, size_t nbytes) noexcept nogil:
 
 # ---- plans ---------------------------------------------------------------------------------------------------------
 
+cdef inline bint has_shape(const Entry* e, const Value* v) noexcept nogil:
+    return e.tensor.spec == v.spec or sq_same_shape(&e.tensor.shape, &v.shape)
+
+
+cdef inline bint guard_holds(const Entry* e) noexcept nogil:
+    """Whether the blob still has the values that the plan was made with, where it depends on them."""
+    return e.guard == NULL or memcmp(e.tensor.data, e.guard, e.guard_bytes) == 0
+
+
 cdef class Plan:
     """A planned segment of a net.
 
@@ -245,10 +254,7 @@ cdef class Plan:
         cdef Entry* e
         for i in range(self.n_entries):
             e = &self.entries[i]
-            if e.tensor.spec != self.values[e.value].spec:
-                if not sq_same_shape(&e.tensor.shape, &self.values[e.value].shape):
-                    return False
-            if e.guard != NULL and memcmp(e.tensor.data, e.guard, e.guard_bytes) != 0:
+            if not (has_shape(e, &self.values[e.value]) and guard_holds(e)):
                 return False
         return True
 
@@ -268,8 +274,8 @@ cdef class Plan:
         for i in range(self.n_entries):
             e = &self.entries[i]
             v = &self.values[e.value]
-            if e.tensor.spec == v.spec or sq_same_shape(&e.tensor.shape, &v.shape):
-                if e.guard != NULL and memcmp(e.tensor.data, e.guard, e.guard_bytes) != 0:
+            if has_shape(e, v):
+                if not guard_holds(e):
                     return False
             elif e.guard != NULL or not sq_same_but_rows(&e.tensor.shape, &v.shape):
                 return False
